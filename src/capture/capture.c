@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* capture.c: the public functions, each handed to the kind of source it is about.
+ *
+ * Read files.c for capture files, pcap.c for interfaces.
+ */
+#include "capture/kind.h"
+
+void capture_close(struct capture *c)
+{
+	if (c)
+		c->kind->close(c);
+}
+
+int capture_burst(struct capture *c, struct frame *frames, int max)
+{
+	ASSERT(max > 0 && max <= CAPTURE_BURST);
+	return c->kind->burst(c, frames, max);
+}
+
+void capture_wait(struct capture *c, int timeout_ms)
+{
+	c->kind->wait(c, timeout_ms);
+}
+
+const char *capture_failure(const struct capture *c)
+{
+	return c->kind->failure(c);
+}
+
+uint64_t capture_kernel_drops(struct capture *c)
+{
+	return c->kind->kernel_drops(c);
+}
+
+void capture_progress(const struct capture *c, uint64_t *done, uint64_t *total)
+{
+	c->kind->progress(c, done, total);
+}

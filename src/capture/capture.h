@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* capture.h: frames in, UDP datagrams out.
+ *
+ * Two halves.  A `capture` is a source of frames: one or more capture files merged in
+ * time order, or a live interface (libpcap, TPACKET_V3).  decode_frame() turns one frame into one
+ * UDP datagram.  Both run on the thread that owns them; nothing is ever sent.
+ */
+#ifndef CALLSPAN_CAPTURE_H
+#define CALLSPAN_CAPTURE_H
+
+#include "base/counters.h"
+#include "base/net.h"
+#include "base/rc.h"
+
+#define CAPTURE_BURST 64 /* frames at most that one burst gives */
+
+struct capture;
+
+/* Open capture files (pcap or pcapng, any byte order and time resolution; "-" is standard input); frames come
+ * merged in time order, files given first win ties.  A file that cannot be opened is
+ * RC_FAILED at once, with its name.  `filter` may be NULL or "". */
+enum rc capture_open_files(struct capture **out, const char *const *paths, size_t n,
+			   const char *filter, struct error *err) MUST_USE;
+
+struct capture_live {
+	const char *interface; /* borrowed for the call */
+	const char *filter;    /* NULL or "": everything */
+	int buffer_mib;
+	int snaplen;
+	int fanout_group; /* -1: alone; else the PACKET_FANOUT_HASH group of several handles */
+};
+
+/* Open an interface: promiscuous, non-blocking, nanosecond time stamps where offered. */
+enum rc capture_open_live(struct capture **out, const struct capture_live *cfg,
+			  struct error *err) MUST_USE;
+void capture_close(struct capture *c);
+
+/* Give up to `max` (<= CAPTURE_BURST) frames, borrowed until the next call on this capture.
+ * 0: none now (live).  -1: no more will come: end of all files, or a failure; then
+ * capture_failure() says which. */
+int capture_burst(struct capture *c, struct frame *frames, int max);
+
+/* Wait until frames may be there, at most `timeout_ms`.  Live only; files return at once. */
+void capture_wait(struct capture *c, int timeout_ms);
+
+/* After -1: NULL for a clean end; else one line that says which file broke and where ("x.pcap: frame 812: truncated
+ * dump file").  A file that breaks ends alone; the other files go on. */
+const char *capture_failure(const struct capture *c);
+
+/* Live: frames the kernel dropped since open (monotonic).  Files: 0. */
+uint64_t capture_kernel_drops(struct capture *c);
+
+/* Files: bytes consumed and bytes in all (0 when unknown, e.g. a pipe), for a progress bar. */
+void capture_progress(const struct capture *c, uint64_t *done, uint64_t *total);
+
+/* What is wrong with an interface as a mirror port: addresses, IPv6, GRO, LRO (VLAN offload does
+ * no harm: libpcap puts the tags back).  Writes one line for each thing found, with the `ip`,
+ * `sysctl` or `ethtool` command to run; returns their number.  Reads, never changes. */
+int capture_check_interface(const char *interface, char *text, size_t size);
+
+enum decode_verdict {
+	DECODE_UDP,       /* *out is filled */
+	DECODE_OTHER,     /* well formed, nothing for us (ARP, ICMP, ...) */
+	DECODE_FRAGMENT,  /* an IP fragment */
+	DECODE_TCP,       /* a TCP segment */
+	DECODE_MALFORMED, /* headers that contradict themselves or end early */
+	DECODE_LINK_UNKNOWN
+};
+
+/* Decode one frame: Ethernet, 802.1Q/ad VLAN, Linux cooked (SLL, SLL2), raw IP, null/loopback,
+ * PPP; IPv4 with options, IPv6 with extension headers; UDP.  Counts FRAMES, FRAME_BYTES,
+ * DECODE_* and DATAGRAMS in `c`; out's bytes are the frame's.  UDP length, not frame length, ends
+ * the payload (Ethernet pads). */
+enum decode_verdict decode_frame(const struct frame *f, struct datagram *out, struct counters *c);
+
+#endif

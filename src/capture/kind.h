@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* kind.h: what every source of frames can do: capture files, a libpcap interface.
+ *
+ * Private to this folder.  The functions are those of capture.h, which says what they do.
+ */
+#ifndef CALLSPAN_CAPTURE_KIND_H
+#define CALLSPAN_CAPTURE_KIND_H
+
+#include "capture/capture.h"
+
+struct capture_kind {
+	int (*burst)(struct capture *, struct frame *, int max);
+	void (*wait)(struct capture *, int timeout_ms);
+	const char *(*failure)(const struct capture *);
+	uint64_t (*kernel_drops)(struct capture *);
+	void (*progress)(const struct capture *, uint64_t *done, uint64_t *total);
+	void (*close)(struct capture *);
+};
+
+/* The first member of each kind's own struct. */
+struct capture {
+	const struct capture_kind *kind;
+};
+
+/* ---- one capture file (pcap.c) ---- */
+
+struct capture_file;
+
+enum rc capture_file_open(struct capture_file **out, const char *path, const char *filter,
+			  struct error *err) MUST_USE;
+void capture_file_close(struct capture_file *f);
+
+enum capture_file_read { CAPTURE_FILE_FRAME, CAPTURE_FILE_END, CAPTURE_FILE_BROKEN };
+
+/* The next frame, its bytes borrowed until the next read of this file. */
+enum capture_file_read capture_file_next(struct capture_file *f, struct frame *frame);
+
+/* After CAPTURE_FILE_BROKEN: "x.pcap: frame 812: truncated dump file; ...". */
+void capture_file_failure(const struct capture_file *f, struct error *err);
+
+/* Bytes read and bytes in all; 0 when it is no plain file. */
+void capture_file_progress(const struct capture_file *f, uint64_t *done, uint64_t *total);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* pcap.c: everything we ask of libpcap: reading one capture file, listening on one interface.
+ *
+ * A handle belongs to the thread that reads it.  An interface is opened for reading only:
+ * nothing here, or in libpcap as we use it, sends a frame.
+ */
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture/kind.h"
+#include "capture/staging.h"
+
+#define FILE_BUFFER (1 << 20)
+
+/* ---- frames and filters, of either source -------------------------------------------- */
+
+/* Time stamps of a capture file are whatever somebody wrote: seconds of a pcap file are 32
+ * bits, of which libpcap makes a signed number; pcapng's may be anything. */
+static int64_t packet_time(const struct timeval *tv, int64_t unit_ns)
+{
+	int64_t s = tv->tv_sec, ns = (int64_t)tv->tv_usec;
+
+	if (UNLIKELY(s < 0))
+		s = s >= INT32_MIN ? s + (INT64_C(1) << 32) : 0;
+	if (UNLIKELY(s > INT64_MAX / NS_PER_S - 1))
+		s = INT64_MAX / NS_PER_S - 1;
+	if (UNLIKELY(ns < 0 || ns >= NS_PER_S / unit_ns))
+		ns = NS_PER_S / unit_ns - 1;
+	return s * NS_PER_S + ns * unit_ns;
+}
+
+static void fill_frame(struct frame *f, const struct pcap_pkthdr *h, const uint8_t *bytes,
+		       int64_t unit_ns, uint16_t link_type)
+{
+	f->ts_ns = packet_time(&h->ts, unit_ns);
+	f->bytes = bytes;
+	f->len = h->caplen < STAGING_FRAME ? h->caplen : STAGING_FRAME;
+	f->wire_len = h->len > h->caplen ? h->len : h->caplen;
+	f->link_type = link_type;
+	f->interface_no = 0;
+}
+
+static enum rc compile_filter(pcap_t *p, const char *name, const char *filter,
+			      struct bpf_program *program, struct error *err)
+{
+	if (pcap_compile(p, program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0)
+		return RC_OK;
+	return error_set(err, RC_USAGE, "%s: filter: %s", name, pcap_geterr(p));
+}
+
+/* ---- a capture file ------------------------------------------------------------------ */
+
+struct capture_file {
+	pcap_t *pcap; /* owned; owns `stream` */
+	FILE *stream;
+	char *buffer; /* owned: the stream's */
+	char *path;   /* owned */
+	struct bpf_program filter;
+	bool filtered;
+	uint16_t link_type;
+	uint64_t frames; /* read, with those that the filter left out */
+	uint64_t size;   /* of a plain file, else 0 */
+};
+
+/* A stream of our own on the file or on standard input, with a large buffer. */
+static enum rc open_stream(struct capture_file *f, const char *path, struct error *err)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (strcmp(path, "-") == 0) {
+		fd = dup(STDIN_FILENO);
+		f->stream = fd < 0 ? NULL : fdopen(fd, "rb");
+	} else {
+		f->stream = fopen(path, "rbe");
+	}
+	if (!f->stream) {
+		int e = errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return error_errno(err, RC_FAILED, e, "%s", f->path);
+	}
+	if (fstat(fileno(f->stream), &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return error_errno(err, RC_FAILED, EISDIR, "%s", f->path);
+		f->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	}
+	f->buffer = malloc(FILE_BUFFER);
+	if (f->buffer)
+		(void)setvbuf(f->stream, f->buffer, _IOFBF, FILE_BUFFER);
+	return RC_OK;
+}
+
+enum rc capture_file_open(struct capture_file **out, const char *path, const char *filter,
+			  struct error *err)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+	enum rc rc = RC_FAILED;
+	struct capture_file *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return error_set(err, rc, "%s: out of memory", path);
+	f->path = strdup(strcmp(path, "-") == 0 ? "standard input" : path);
+	if (!f->path) {
+		(void)error_set(err, rc, "%s: out of memory", path);
+		goto fail;
+	}
+	rc = open_stream(f, path, err);
+	if (rc != RC_OK)
+		goto fail;
+	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->stream, PCAP_TSTAMP_PRECISION_NANO,
+							   reason);
+	if (!f->pcap) {
+		rc = error_set(err, RC_FAILED, "%s: %s", f->path, reason);
+		goto fail;
+	}
+	f->link_type = (uint16_t)pcap_datalink(f->pcap);
+	if (filter && *filter) {
+		rc = compile_filter(f->pcap, f->path, filter, &f->filter, err);
+		if (rc != RC_OK)
+			goto fail;
+		f->filtered = true;
+	}
+	*out = f;
+	return RC_OK;
+fail:
+	capture_file_close(f);
+	return rc;
+}
+
+void capture_file_close(struct capture_file *f)
+{
+	if (!f)
+		return;
+	if (f->filtered)
+		pcap_freecode(&f->filter);
+	if (f->pcap)
+		pcap_close(f->pcap);
+	else if (f->stream)
+		(void)fclose(f->stream);
+	free(f->buffer);
+	free(f->path);
+	free(f);
+}
+
+enum capture_file_read capture_file_next(struct capture_file *f, struct frame *frame)
+{
+	struct pcap_pkthdr *h;
+	const u_char *bytes;
+	int got;
+
+	while (LIKELY((got = pcap_next_ex(f->pcap, &h, &bytes)) == 1)) {
+		f->frames++;
+		/* Filtered here, not by libpcap, so that a failure names the true frame. */
+		if (f->filtered && pcap_offline_filter(&f->filter, h, bytes) == 0)
+			continue;
+		fill_frame(frame, h, bytes, 1, f->link_type);
+		return CAPTURE_FILE_FRAME;
+	}
+	return got == PCAP_ERROR_BREAK ? CAPTURE_FILE_END : CAPTURE_FILE_BROKEN;
+}
+
+void capture_file_failure(const struct capture_file *f, struct error *err)
+{
+	(void)error_set(err, RC_FAILED, "%s: frame %ju: %s", f->path, (uintmax_t)f->frames + 1,
+			pcap_geterr(f->pcap));
+}
+
+void capture_file_progress(const struct capture_file *f, uint64_t *done, uint64_t *total)
+{
+	off_t at = ftello(f->stream);
+
+	*done = at > 0 ? (uint64_t)at : 0;
+	*total = f->size;
+}
+
+/* ---- an interface -------------------------------------------------------------------- */
+
+/* How long the kernel holds a block of frames that is not full. */
+#define BLOCK_TIMEOUT_MS 10
+
+struct live {
+	struct capture base;
+	pcap_t *pcap; /* owned */
+	struct staging staging;
+	int64_t unit_ns; /* of the time stamps' fraction */
+	uint16_t link_type;
+	int fd;                /* to poll; libpcap's */
+	bool counts_interface; /* this handle counts what the interface itself dropped */
+	uint64_t drops;
+	uint32_t seen_drops, seen_interface_drops; /* libpcap's last figures: 32 bits, they wrap */
+	struct frame *frames;                      /* borrowed: the burst that is being filled */
+	int filled;
+	bool failed;
+	struct error failure;
+};
+
+static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	struct live *l = (struct live *)(void *)user;
+	struct frame *f = &l->frames[l->filled++];
+
+	fill_frame(f, h, bytes, l->unit_ns, l->link_type);
+	staging_keep(&l->staging, f);
+}
+
+static int live_burst(struct capture *c, struct frame *frames, int max)
+{
+	struct live *l = (struct live *)c;
+
+	if (l->failed)
+		return -1;
+	staging_restart(&l->staging);
+	l->frames = frames;
+	l->filled = 0;
+	int got = pcap_dispatch(l->pcap, max, on_frame, (u_char *)l);
+	if (got < 0) {
+		l->failed = true;
+		(void)error_set(&l->failure, RC_FAILED, "%s", pcap_geterr(l->pcap));
+	}
+	return l->filled > 0 || !l->failed ? l->filled : -1;
+}
+
+static void live_wait(struct capture *c, int timeout_ms)
+{
+	const struct live *l = (const struct live *)c;
+	struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+	(void)poll(&p, 1, timeout_ms); /* whatever it says: the next burst looks */
+}
+
+static const char *live_failure(const struct capture *c)
+{
+	const struct live *l = (const struct live *)c;
+
+	return l->failed ? l->failure.text : NULL;
+}
+
+static uint64_t live_kernel_drops(struct capture *c)
+{
+	struct live *l = (struct live *)c;
+	struct pcap_stat now;
+
+	if (pcap_stats(l->pcap, &now) != 0)
+		return l->drops;
+	l->drops += (uint32_t)(now.ps_drop - l->seen_drops);
+	l->seen_drops = now.ps_drop;
+	if (l->counts_interface)
+		l->drops += (uint32_t)(now.ps_ifdrop - l->seen_interface_drops);
+	l->seen_interface_drops = now.ps_ifdrop;
+	return l->drops;
+}
+
+static void live_progress(const struct capture *c, uint64_t *done, uint64_t *total)
+{
+	(void)c;
+	*done = *total = 0;
+}
+
+static void live_close(struct capture *c)
+{
+	struct live *l = (struct live *)c;
+
+	if (l->pcap)
+		pcap_close(l->pcap);
+	staging_clear(&l->staging);
+	free(l);
+}
+
+static const struct capture_kind live_kind = {
+	live_burst, live_wait, live_failure, live_kernel_drops, live_progress, live_close,
+};
+
+/* What is asked before the handle is activated.  These fail only for a handle that is active
+ * already, or for values out of range. */
+static bool configure(pcap_t *p, const struct capture_live *cfg)
+{
+	bool ok = pcap_set_snaplen(p, cfg->snaplen) == 0 && pcap_set_promisc(p, 1) == 0 &&
+		  pcap_set_buffer_size(p, cfg->buffer_mib << 20) == 0 &&
+		  /* not immediate: blocks of frames (TPACKET_V3), a wake-up a block */
+		  pcap_set_immediate_mode(p, 0) == 0 && pcap_set_timeout(p, BLOCK_TIMEOUT_MS) == 0;
+
+	(void)pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO); /* asked again later */
+	return ok;
+}
+
+/* "eth7: No such device exists (...)": libpcap's two lines of a failure as one. */
+static enum rc activate_failed(const char *interface, pcap_t *p, int status, struct error *err)
+{
+	const char *detail = pcap_geterr(p), *text = pcap_statustostr(status);
+
+	if (status == PCAP_ERROR)
+		return error_set(err, RC_FAILED, "%s: %s", interface, detail);
+	if (!*detail)
+		return error_set(err, RC_FAILED, "%s: %s", interface, text);
+	return error_set(err, RC_FAILED, "%s: %s (%s)", interface, text, detail);
+}
+
+/* Share the interface's frames among the handles of one group, all of a flow to the same one.
+ * The kernel puts IP fragments together first: they carry no ports to hash. */
+static enum rc join_fanout(struct live *l, const struct capture_live *cfg, struct error *err)
+{
+	static _Atomic int counted_group = -1;
+	unsigned kind = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
+	unsigned arg = (unsigned)cfg->fanout_group | kind << 16;
+
+	l->counts_interface = true;
+	if (cfg->fanout_group < 0)
+		return RC_OK;
+	if (cfg->fanout_group > UINT16_MAX)
+		return error_set(err, RC_FAILED, "%s: no such fanout group", cfg->interface);
+	/* Only one handle of a group counts what the interface dropped before all of them. */
+	l->counts_interface =
+		atomic_exchange(&counted_group, cfg->fanout_group) != cfg->fanout_group;
+	if (setsockopt(pcap_fileno(l->pcap), SOL_PACKET, PACKET_FANOUT, &arg, sizeof arg) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s: PACKET_FANOUT", cfg->interface);
+	return RC_OK;
+}
+
+static enum rc set_up(struct live *l, const struct capture_live *cfg, struct error *err)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+	struct bpf_program program;
+
+	if (pcap_setnonblock(l->pcap, 1, reason) != 0)
+		return error_set(err, RC_FAILED, "%s: %s", cfg->interface, reason);
+	l->fd = pcap_get_selectable_fd(l->pcap);
+	if (l->fd < 0)
+		return error_set(err, RC_FAILED, "%s: cannot be polled", cfg->interface);
+	/* What a mirror port gives comes in; what this host may send there is not recorded. */
+	(void)pcap_setdirection(l->pcap, PCAP_D_IN);
+	l->link_type = (uint16_t)pcap_datalink(l->pcap);
+	l->unit_ns =
+		pcap_get_tstamp_precision(l->pcap) == PCAP_TSTAMP_PRECISION_NANO ? 1 : NS_PER_US;
+	if (cfg->filter && *cfg->filter) {
+		enum rc rc = compile_filter(l->pcap, cfg->interface, cfg->filter, &program, err);
+		if (rc != RC_OK)
+			return rc;
+		int set = pcap_setfilter(l->pcap, &program);
+		pcap_freecode(&program);
+		if (set != 0)
+			return error_set(err, RC_FAILED, "%s: filter: %s", cfg->interface,
+					 pcap_geterr(l->pcap));
+	}
+	return join_fanout(l, cfg, err);
+}
+
+enum rc capture_open_live(struct capture **out, const struct capture_live *cfg, struct error *err)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+	enum rc rc = RC_FAILED;
+	struct live *l = calloc(1, sizeof *l);
+
+	if (!l || !staging_init(&l->staging)) {
+		free(l);
+		return error_set(err, rc, "out of memory");
+	}
+	l->base.kind = &live_kind;
+	l->pcap = pcap_create(cfg->interface, reason);
+	if (!l->pcap) {
+		(void)error_set(err, rc, "%s: %s", cfg->interface, reason);
+		goto fail;
+	}
+	if (!configure(l->pcap, cfg)) {
+		(void)error_set(err, rc, "%s: buffer or snap length out of range", cfg->interface);
+		goto fail;
+	}
+	int status = pcap_activate(l->pcap);
+	if (status < 0) {
+		rc = activate_failed(cfg->interface, l->pcap, status, err);
+		goto fail;
+	}
+	rc = set_up(l, cfg, err);
+	if (rc != RC_OK)
+		goto fail;
+	*out = &l->base;
+	return RC_OK;
+fail:
+	live_close(&l->base);
+	return rc;
+}
