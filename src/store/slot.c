@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* slot.c: key slots: making one, opening one, destroying one.
+ *
+ *     0          16       24              140               256
+ *     | call id  | start  | box for audio | box for metadata |
+ *
+ * A box is sealed to one of the vault's public keys and holds key (32), call id (16), segment id
+ * (16) and u32 slot number, with bit 31 set in the metadata box.  So no box opens as another's:
+ * not in another slot, call, segment or place.  A destroyed slot is the text below, eight times,
+ * and nothing of what it was.
+ *
+ * slot_make() runs on the writer's thread; destroying is the vault's alone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "store/segment.h"
+
+#define DESTROYED_TEXT 32
+static const char destroyed_text[] = "callspan: this key is destroyed\n";
+
+_Static_assert(sizeof destroyed_text == DESTROYED_TEXT + 1, "fills a slot evenly");
+
+#define BOX_TEXT     (SLOT_BOX - SEAL_OVERHEAD)
+#define BOX_BINDING  (BOX_TEXT - KEY_BYTES)
+#define BOX_METADATA UINT32_C(0x80000000)
+
+/* What a box holds after the key. */
+static void binding_put(uint8_t out[BOX_BINDING], const struct uuid *call,
+			const struct uuid *segment, uint32_t number, bool metadata)
+{
+	memcpy(out, call->b, 16);
+	memcpy(out + 16, segment->b, 16);
+	put_u32_le(out + 32, number | (metadata ? BOX_METADATA : 0));
+}
+
+void slot_make(uint8_t out[SLOT_BYTES], const struct segment_start *segment, uint32_t number,
+	       const struct uuid *call, int64_t start_us, const uint8_t audio[KEY_BYTES],
+	       const uint8_t metadata[KEY_BYTES])
+{
+	uint8_t text[BOX_TEXT];
+
+	ASSERT(number < BOX_METADATA);
+	memcpy(out, call->b, 16);
+	put_u64_le(out + 16, (uint64_t)start_us);
+	memcpy(text, audio, KEY_BYTES);
+	binding_put(text + KEY_BYTES, call, &segment->id, number, false);
+	seal_to(out + SLOT_AUDIO_AT, text, sizeof text, segment->audio_public);
+	memcpy(text, metadata, KEY_BYTES);
+	binding_put(text + KEY_BYTES, call, &segment->id, number, true);
+	seal_to(out + SLOT_METADATA_AT, text, sizeof text, segment->metadata_public);
+	forget_bytes(text, sizeof text);
+}
+
+static void destroyed_pattern(uint8_t out[SLOT_BYTES])
+{
+	for (size_t i = 0; i < SLOT_BYTES; i++)
+		out[i] = (uint8_t)destroyed_text[i % DESTROYED_TEXT];
+}
+
+bool slot_is_destroyed(const uint8_t slot[SLOT_BYTES])
+{
+	uint8_t pattern[SLOT_BYTES];
+
+	destroyed_pattern(pattern);
+	return memcmp(slot, pattern, SLOT_BYTES) == 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+bool segment_slot_record(const struct segment_record *r, struct uuid *call, int64_t *start_us)
+{
+	if (r->type != RECORD_SLOT || r->body_len != SLOT_BODY)
+		return false;
+	struct bytes b = bytes_over(r->body, r->body_len);
+	memcpy(call->b, bytes_take(&b, sizeof call->b), sizeof call->b);
+	*start_us = (int64_t)bytes_u64_le(&b);
+	return true;
+}
+
+uint32_t segment_slots(const struct segment *s)
+{
+	size_t n = (s->keys_size - LAYOUT_BLOCK) / SLOT_BYTES;
+
+	return n < BOX_METADATA ? (uint32_t)n : BOX_METADATA;
+}
+
+/* NULL when the slot file has no such slot. */
+static const uint8_t *slot_at(const struct segment *s, uint32_t n)
+{
+	return n < segment_slots(s) ? s->keys + LAYOUT_BLOCK + (size_t)n * SLOT_BYTES : NULL;
+}
+
+enum rc segment_slot(struct segment *s, uint32_t n, struct slot *out, struct error *err)
+{
+	const uint8_t *p = slot_at(s, n);
+
+	memset(out, 0, sizeof *out);
+	out->number = n;
+	if (!p)
+		return error_set(err, RC_NOT_FOUND, "%s.keys has no slot %u", s->name, n);
+	out->destroyed = slot_is_destroyed(p);
+	if (out->destroyed)
+		return RC_OK;
+	struct bytes b = bytes_over(p, SLOT_BYTES);
+	memcpy(out->call.b, bytes_take(&b, 16), 16);
+	out->start_us = (int64_t)bytes_u64_le(&b);
+	return RC_OK;
+}
+
+static bool box_open(uint8_t key[KEY_BYTES], const struct segment *s, const struct slot *slot,
+		     const uint8_t *box, const struct seal_pair *pair, bool metadata)
+{
+	uint8_t text[BOX_TEXT], binding[BOX_BINDING];
+
+	binding_put(binding, &slot->call, &s->start.id, slot->number, metadata);
+	bool good = seal_open(text, box, SLOT_BOX, pair) &&
+		    memcmp(text + KEY_BYTES, binding, sizeof binding) == 0;
+	if (good)
+		memcpy(key, text, KEY_BYTES);
+	forget_bytes(text, sizeof text);
+	return good;
+}
+
+enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audio,
+		     const struct seal_pair *metadata, struct call_keys *out, struct error *err)
+{
+	struct slot slot;
+	const uint8_t *at = slot_at(s, n);
+
+	memset(out, 0, sizeof *out);
+	enum rc rc = segment_slot(s, n, &slot, err);
+	if (rc != RC_OK || !at)
+		return rc;
+	if (slot.destroyed)
+		return error_set(err, RC_NOT_FOUND, "slot %u of %s was destroyed", n, s->name);
+	if (audio) {
+		out->has_audio = box_open(out->audio, s, &slot, at + SLOT_AUDIO_AT, audio, false);
+		if (!out->has_audio)
+			goto damaged;
+	}
+	if (metadata) {
+		out->has_metadata =
+			box_open(out->metadata, s, &slot, at + SLOT_METADATA_AT, metadata, true);
+		if (!out->has_metadata)
+			goto damaged;
+	}
+	return RC_OK;
+damaged:
+	forget_bytes(out, sizeof *out);
+	return error_set(err, RC_DAMAGED, "slot %u of %s does not open, or not as its own", n,
+			 s->name);
+}
+
+/* ---- destroying ---------------------------------------------------------------------------- */
+
+static enum rc keys_path(char out[STORE_PATH], const char *seg_path, struct error *err)
+{
+	size_t len = strlen(seg_path);
+
+	if (len < 4 || len >= STORE_PATH - 1 || strcmp(seg_path + len - 4, ".seg") != 0)
+		return error_set(err, RC_FAILED, "%s is not a segment's name", seg_path);
+	(void)snprintf(out, STORE_PATH, "%.*s.keys", (int)(len - 4), seg_path);
+	return RC_OK;
+}
+
+static enum rc overwrite(int fd, const char *path, uint32_t n, struct error *err)
+{
+	uint8_t pattern[SLOT_BYTES], back[SLOT_BYTES];
+	off_t at = LAYOUT_BLOCK + (off_t)n * SLOT_BYTES;
+	struct keys_head head;
+	uint8_t block[LAYOUT_BLOCK];
+
+	ssize_t got = pread(fd, block, sizeof block, 0);
+	const char *wrong = layout_head_get(&head, block, got < 0 ? 0 : (size_t)got);
+	if (wrong)
+		return error_set(err, RC_DAMAGED, "%s: %s", path, wrong);
+	if (pread(fd, back, sizeof back, at) != SLOT_BYTES)
+		return error_set(err, RC_NOT_FOUND, "%s has no slot %u", path, n);
+	destroyed_pattern(pattern);
+	if (pwrite(fd, pattern, sizeof pattern, at) != SLOT_BYTES || fdatasync(fd) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s: cannot overwrite slot %u", path, n);
+	/* Drop the page, so that what is read back comes from the disk. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (pread(fd, back, sizeof back, at) != SLOT_BYTES ||
+	    memcmp(back, pattern, SLOT_BYTES) != 0)
+		return error_set(err, RC_FAILED, "%s: slot %u reads back otherwise", path, n);
+	return RC_OK;
+}
+
+enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err)
+{
+	char path[STORE_PATH];
+
+	enum rc rc = keys_path(path, seg_path, err);
+	if (rc != RC_OK)
+		return rc;
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "cannot open %s", path);
+	rc = overwrite(fd, path, n, err);
+	if (close(fd) != 0 && rc == RC_OK)
+		rc = error_errno(err, RC_FAILED, errno, "cannot close %s", path);
+	return rc;
+}

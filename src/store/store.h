@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* store.h: recordings on disk, from both sides.
+ *
+ * Writing: a `store_writer` takes calls, chunks and records, seals them and appends them to segments
+ * under STORE/recorder.  It holds public keys and the recorder's signing key, and for each open call
+ * the two keys it made for it; no key ever leaves it but sealed.
+ * Reading: a `segment` gives a segment's records; `call_keys` opened from a slot decrypt them.
+ * docs/segment-format.md is the format; records' bodies are protobuf messages of call.proto.
+ */
+#ifndef CALLSPAN_STORE_H
+#define CALLSPAN_STORE_H
+
+#include "base/counters.h"
+#include "base/net.h"
+#include "base/rc.h"
+#include "base/uuid.h"
+
+/* ---- layout of a store -------------------------------------------------------------- */
+
+/* STORE/recorder/           the recorder's user: open segments and what it needs
+ *   vault.pub                two X25519 public keys: audio, metadata (64 bytes, hex, two lines)
+ *   sign.key, sign.pub       the recorder's Ed25519 key (hex), its public half; recorder id = first 8 bytes of
+ *                            SHA-256 of the public half, hex
+ *   NAME.seg, NAME.keys      segments; NAME = YYYYMMDDTHH-CLASS-SEGMENTID
+ * STORE/vault/              the vault's user; out of the recorder's reach
+ *   segments/                closed segments, moved here
+ *   index/                   RocksDB
+ *   secret/ people/ ...      keys
+ * STORE/policy.yaml         the policy in force
+ * STORE/VERSION             "callspan store 1\n" */
+#define STORE_VERSION_LINE "callspan store 1\n"
+#define STORE_PATH 4096
+
+struct sign_pair;
+
+/* RC_OK when `store` is a store of this version; else RC_FAILED and one line: no such store, not a
+ * store, or made by a newer version. */
+enum rc store_check_version(const char *store, struct error *err) MUST_USE;
+/* Make STORE/recorder (0700) with vault.pub, sign.key (0600) and sign.pub, all synced.  STORE exists.
+ * RC_FAILED when one of them exists already. */
+enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
+                            const uint8_t metadata_public[32], const struct sign_pair *sign,
+                            struct error *err) MUST_USE;
+enum rc store_read_vault_public(const char *store, uint8_t audio_public[32],
+                                uint8_t metadata_public[32], struct error *err) MUST_USE;
+enum rc store_read_sign_public(const char *store, uint8_t sign_public[32],
+                               struct error *err) MUST_USE;
+/* The recorder's id: 16 hex digits of its public signing key's SHA-256. */
+#define RECORDER_ID 17
+void store_recorder_id(const uint8_t sign_public[32], char id[RECORDER_ID]);
+/* Take the recorder's lock (STORE/recorder/lock): two callspands never share a store.  Gives a
+ * descriptor to keep open while recording; RC_FAILED with one line when another holds it. */
+enum rc store_recorder_lock(const char *store, int *fd, struct error *err) MUST_USE;
+
+/* ---- what a recording holds: messages ------------------------------------------------ */
+
+enum call_state { CALL_TRYING, CALL_RINGING, CALL_TALKING, CALL_ENDED };
+enum call_outcome { OUTCOME_NONE, OUTCOME_ANSWERED, OUTCOME_CANCELLED, OUTCOME_FAILED, OUTCOME_UNANSWERED };
+enum call_ended_by { ENDED_BY_NONE, ENDED_BY_CALLER, ENDED_BY_CALLEE, ENDED_BY_TIMEOUT, ENDED_BY_CAPTURE_END };
+enum call_direction { DIRECTION_UNKNOWN, DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_INTERNAL };
+enum track { TRACK_CALLER = 0, TRACK_CALLEE = 1 };
+
+/* Names as the command line's contract spells them; "" or NULL for NONE. */
+const char *call_state_name(enum call_state s);
+const char *call_outcome_name(enum call_outcome o);
+const char *call_ended_by_name(enum call_ended_by e);
+const char *call_direction_name(enum call_direction d);
+const char *track_name(enum track t);
+
+#define COVERAGE_MAX 16
+
+/* A call as signalling knows it.  Sent whole at every change; the newest counts.
+ * Times are Unix microseconds of packet time, 0 when it did not happen. */
+struct call_record {
+	struct uuid id, conversation;
+	char sip_call_id[256];
+	char from[128], to[128];           /* number or user part */
+	char from_name[128], to_name[128]; /* display names, UTF-8 or empty */
+	char from_uri[256], to_uri[256];
+	enum call_state state;
+	enum call_outcome outcome;
+	enum call_ended_by ended_by;
+	enum call_direction direction;
+	uint32_t sip_status; /* final status of the INVITE, 0: none */
+	int64_t start_us, ring_us, answer_us, end_us;
+	int64_t until_us;    /* nothing later is decoded; 0 while open */
+	uint32_t dtmf_count; /* from signalling (INFO); streams count their own */
+	char policy[65];     /* hex SHA-256 of the policy file */
+	char recorder[17];   /* recorder id */
+	bool imported;       /* read from a capture file */
+	int64_t imported_us; /* wall clock at import, else 0 */
+	bool retain_from_call;
+	uint32_t holds_count;
+	struct { int64_t from_us, to_us; } holds[16]; /* time on hold; to_us 0: still */
+	uint32_t coverage_count;
+	char coverage[COVERAGE_MAX][24]; /* "truncated", "codec-unknown", "srtp-no-key", ... */
+};
+
+/* A stream's statistics, sent once when it ends (and at the latest with its call). */
+struct stream_record {
+	uint64_t call;    /* call number (below); not stored */
+	uint16_t stream;  /* stream number, unique in the call */
+	uint8_t track;    /* enum track */
+	uint8_t foreign;  /* 1: from a foreign source, muted by default */
+	uint32_t ssrc;
+	struct endpoint src, dst;
+	char codec[32];   /* the SDP's encoding name; "" when no SDP names it */
+	uint8_t payload_types[8];
+	uint32_t payload_types_count;
+	uint32_t clock_rate; /* Hz */
+	uint32_t channels;
+	uint32_t ptime_ms;   /* most usual time step; 0 unknown */
+	uint64_t packets;    /* distinct RTP audio packets */
+	uint64_t bytes;      /* audio payload bytes of those */
+	uint64_t lost, late, duplicates, reordered;
+	uint64_t events;     /* distinct telephone-events */
+	uint64_t cut;        /* frames cut after the call's end, not in `packets` */
+	uint64_t dropped;    /* frames received and not stored (no buffer, disk, oversize) */
+	uint64_t truncated;  /* frames cut by the snap length */
+	double jitter_ms;    /* RFC 3550 interarrival jitter at the end of the stream */
+	int64_t start_us, end_us; /* first and last frame */
+	int64_t until_us;         /* frames later than this are not part of the call; 0: all are */
+	bool complete;            /* no frame dropped, none truncated */
+};
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+/* Record types; also the first byte of the nonce. */
+enum record_type {
+	RECORD_SLOT = 1,    /* plain: a call's id and the hash of its slot */
+	RECORD_CHUNK = 2,   /* sealed with the audio key */
+	RECORD_CALL = 3,    /* sealed with the metadata key, as the next two */
+	RECORD_STREAM = 4,
+	RECORD_SIGNALLING = 5,
+	RECORD_ATTEST = 6,  /* plain, signed */
+	RECORD_PAD = 7,     /* plain zeros up to a multiple of 4096 */
+	RECORD_FOOTER = 8   /* plain: the table of records */
+};
+
+#define CHUNK_PAYLOAD 8192 /* bytes of frames a chunk holds */
+#define CHUNK_TABLE 1024   /* bytes of frame records a chunk holds */
+#define CHUNK_HEADER 40
+
+/* A chunk on its way from a stream to a writer: the message and the audio in one pool buffer.
+ * `body` is laid out as docs/segment-format.md says of a chunk body: header, table of
+ * frame records, then the frames' bytes.  While the chunk is open, its parts lie apart (header, table, payload
+ * each at its fixed place); rtp's chunk_close() has nothing to move: the writer gets three pieces. */
+struct chunk {
+	uint64_t call;      /* call number */
+	uint64_t counter;   /* of this stream, from 0, never reused */
+	uint16_t stream;
+	uint8_t track;
+	uint8_t thread;     /* capture thread that owns the buffer */
+	uint32_t frames;
+	uint32_t table_len;
+	uint32_t payload_len;
+	uint8_t header[CHUNK_HEADER];
+	uint8_t table[CHUNK_TABLE];
+	uint8_t payload[CHUNK_PAYLOAD];
+};
+
+/* A call begins: the writer makes its keys, its slot and chooses its segment. */
+struct store_open {
+	uint64_t call; /* call number: given by signalling, never used twice while a recorder runs */
+	struct uuid id;
+	int64_t start_us;        /* packet time: its hour names the segment */
+	char retention[32];      /* retention class, [a-z0-9-] */
+};
+
+struct store_writer;
+struct store_writer_config {
+	const char *store;       /* borrowed for the call: STORE */
+	unsigned writer_no;      /* several writers never share a segment */
+	size_t segment_bytes;    /* a segment this large takes no new call */
+	int64_t sync_ns;         /* group sync interval, wall clock */
+	unsigned done_needed;    /* store_writer_done() calls that end a call: capture threads + 1 for signalling */
+	struct counters *counters; /* borrowed */
+};
+
+/* Reads vault.pub and sign.key of STORE/recorder.  RC_FAILED with one line when the store is
+ * missing, of another version, or lacks its keys. */
+enum rc store_writer_new(struct store_writer **out, const struct store_writer_config *cfg,
+                         struct error *err) MUST_USE;
+/* Attest, footer and sync everything, then free.  RC_FAILED when something could not be written. */
+enum rc store_writer_finish(struct store_writer *w, struct error *err) MUST_USE;
+
+/* Each of these takes what it needs and borrows nothing after return.  Not enough disk is not an error of
+ * theirs: chunks are dropped and counted, records wait. */
+void store_writer_open(struct store_writer *w, const struct store_open *o);
+void store_writer_chunk(struct store_writer *w, const struct chunk *c);
+void store_writer_call(struct store_writer *w, uint64_t call, const struct call_record *r);
+void store_writer_stream(struct store_writer *w, const struct stream_record *r);
+/* One of the threads that may send for this call sends no more.  The last one closes it. */
+void store_writer_done(struct store_writer *w, uint64_t call);
+/* Call often (at least every 200 ms): flushes to the kernel, group syncs when due, closes segments
+ * whose hour has passed in packet time and whose calls have all ended, retries a full disk. */
+void store_writer_tick(struct store_writer *w, int64_t mono_ns, int64_t packet_ns);
+/* The recorder's id: 16 hex digits. */
+const char *store_writer_recorder(const struct store_writer *w);
+/* True when a call of this number is open (the recorder drains signalling's ring first when not). */
+bool store_writer_knows(const struct store_writer *w, uint64_t call);
+
+/* ---- records as bytes (protobuf, call.proto) ------------------------------------------ */
+
+#define RECORD_BODY_MAX 16384
+/* Bytes written to buf (RECORD_BODY_MAX is always enough). */
+size_t call_record_pack(const struct call_record *r, uint8_t *buf);
+size_t stream_record_pack(const struct stream_record *r, uint8_t *buf);
+bool call_record_unpack(struct call_record *r, const uint8_t *buf, size_t len);
+bool stream_record_unpack(struct stream_record *r, const uint8_t *buf, size_t len);
+
+/* ---- keys ------------------------------------------------------------------------------- */
+
+#define KEY_BYTES 32
+#define SLOT_BYTES 256
+
+struct call_keys {
+	uint8_t audio[KEY_BYTES], metadata[KEY_BYTES];
+	bool has_audio, has_metadata;
+};
+
+/* An X25519 pair for sealing, an Ed25519 pair for signing. */
+struct seal_pair { uint8_t public_key[32], secret_key[32]; };
+struct sign_pair { uint8_t public_key[32], secret_key[64]; };
+void seal_pair_new(struct seal_pair *p);
+void sign_pair_new(struct sign_pair *p);
+
+/* Sealed boxes (libsodium): out has len + 48 bytes. */
+#define SEAL_OVERHEAD 48
+void seal_to(uint8_t *out, const uint8_t *in, size_t len, const uint8_t public_key[32]);
+bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pair *pair);
+
+/* A secret under a passphrase: Argon2id (libsodium's MODERATE: 256 MiB, 3 passes; the parameters stand in
+ * the box) and XChaCha20-Poly1305: u32 passes, u32 KiB, salt (16), nonce (24), ciphertext, tag (16).
+ * out has PASSPHRASE_BOX(len) bytes. */
+#define PASSPHRASE_BOX(len) ((len) + 64)
+enum rc passphrase_seal(uint8_t *out, const uint8_t *in, size_t len, const char *passphrase,
+                        struct error *err) MUST_USE;
+/* RC_REFUSED when the passphrase is wrong. */
+enum rc passphrase_open(uint8_t *out, const uint8_t *in, size_t boxed_len, const char *passphrase,
+                        struct error *err) MUST_USE;
+
+/* AES-256-GCM with a 32-byte key and a 12-byte nonce, for sealed index rows. out: len + 16. */
+void gcm_seal(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32],
+              const uint8_t nonce[12], const void *aad, size_t aad_len);
+bool gcm_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32],
+              const uint8_t nonce[12], const void *aad, size_t aad_len);
+void sign_bytes(uint8_t sig[64], const void *data, size_t len, const struct sign_pair *pair);
+bool sign_verify(const uint8_t sig[64], const void *data, size_t len, const uint8_t public_key[32]);
+void digest_sha256(uint8_t out[32], const void *data, size_t len);
+void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t len);
+void random_bytes(void *out, size_t len);
+void forget_bytes(void *p, size_t len); /* not optimised away */
+
+/* ---- reading segments ------------------------------------------------------------------ */
+
+/* One record of a segment.  `body` is borrowed from the segment. */
+struct segment_record {
+	uint64_t offset; /* of its header in the file */
+	uint32_t type;   /* enum record_type */
+	uint8_t track;
+	uint16_t stream;
+	uint32_t slot;   /* which slot of the .keys file holds its call's keys */
+	uint64_t counter;
+	const uint8_t *body;
+	uint32_t body_len;
+	bool attested;   /* an attest seen by segment_verify() covers it */
+};
+
+struct segment;
+
+/* Map a segment and its slot file.  RC_DAMAGED when its header is not one of ours. */
+enum rc segment_open(struct segment **out, const char *seg_path, struct error *err) MUST_USE;
+void segment_close(struct segment *s);
+const char *segment_name(const struct segment *s);
+struct uuid segment_id(const struct segment *s);
+/* Retention class of its calls. */
+const char *segment_class(const struct segment *s);
+/* True when the segment's writer still has it open (its lock is held). */
+bool segment_is_live(const struct segment *s);
+
+/* The record at *offset; advances it.  Start with segment_first().  RC_END at the valid end, which is the first
+ * record that is not whole (torn by a crash) or the footer's end. */
+uint64_t segment_first(const struct segment *s);
+enum rc segment_next(struct segment *s, uint64_t *offset, struct segment_record *r) MUST_USE;
+
+/* The next record of one call (its RECORD_SLOT too), in file order.  Start with *cursor = 0.  Uses the footer's table when
+ * there is one, else looks at every header.  RC_END at the end, RC_DAMAGED when the table is wrong. */
+enum rc segment_call_next(struct segment *s, uint32_t slot, uint64_t *cursor,
+                          struct segment_record *r) MUST_USE;
+
+/* What a RECORD_SLOT says; it stays when the slot is destroyed.  False: it is not one. */
+bool segment_slot_record(const struct segment_record *r, struct uuid *call, int64_t *start_us);
+
+struct slot {
+	struct uuid call;      /* nil: never used, or destroyed */
+	bool destroyed;
+	int64_t start_us;
+	uint32_t number;
+};
+uint32_t segment_slots(const struct segment *s);
+/* What slot `n` says in clear. */
+enum rc segment_slot(struct segment *s, uint32_t n, struct slot *out, struct error *err) MUST_USE;
+/* Open slot n's keys with whichever secrets are given (NULL: without it).  RC_DAMAGED when a given secret does not open it or
+ * it names another call, RC_NOT_FOUND when it was destroyed. */
+enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audio,
+                     const struct seal_pair *metadata, struct call_keys *out, struct error *err) MUST_USE;
+/* Overwrite a slot in place, sync, read back (vault only). */
+enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
+
+/* Decrypt a sealed record's body into out (body_len - 16 bytes).  False: it was altered. */
+bool segment_unseal(const struct segment *s, const struct segment_record *r, const struct call_keys *keys,
+                    uint8_t *out);
+
+/* What a walk over a whole segment found. */
+struct segment_report {
+	uint64_t records, chunks, attests;
+	uint64_t valid_end;      /* bytes */
+	uint64_t attested_end;   /* bytes covered by a good attest */
+	uint64_t file_bytes;
+	uint32_t slots;
+	bool footer;             /* closed cleanly */
+	bool damaged;
+	char what[256];          /* the first damage found: names the offset and the record */
+};
+
+/* Check everything that can be checked without secrets: CRCs, attest chain and signatures by `sign_public`
+ * (the enrolled key), slots against RECORD_SLOT hashes, counters, the head noted in the slot
+ * file, footer.  RC_DAMAGED with report->what filled when anything is wrong; a torn tail after a crash is
+ * not damage. */
+enum rc segment_verify(struct segment *s, const uint8_t sign_public[32], struct segment_report *report) MUST_USE;
+
+/* ---- policy ------------------------------------------------------------------------------ */
+
+struct policy_class {
+	char name[32];
+	uint32_t days;   /* or: */
+	uint32_t months; /* calendar months */
+};
+
+struct policy {
+	char name[32];
+	char hash[65];  /* hex SHA-256 of the file */
+	struct policy_class classes[16];
+	uint32_t classes_count;
+	uint32_t default_class; /* index */
+	uint32_t purposes;      /* bit n: purpose n of policy_purpose_names is allowed */
+	bool plain_export;      /* export and replay -o without protection */
+};
+
+#define PURPOSES 11
+extern const char *const policy_purpose_names[PURPOSES];
+/* Index of a purpose's name, or -1. */
+int policy_purpose(const char *name);
+/* Read a policy file.  RC_FAILED when it cannot be read, RC_USAGE with "file:line:column: what" when it is wrong. */
+enum rc policy_read(struct policy *p, const char *path, struct error *err) MUST_USE;
+/* The same from memory; `name` stands for the file in errors. */
+enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name, struct error *err) MUST_USE;
+/* The class of that name; the default class when the policy has none of that name. */
+const struct policy_class *policy_class_named(const struct policy *p, const char *name);
+/* When a recording of this class that ended at end_us expires (calendar months in local time; 29 February → 28). */
+int64_t policy_expiry_us(const struct policy_class *c, int64_t end_us);
+
+/* ---- index (src/store/index.c): an ordered key-value store ------------------------------- */
+
+enum index_family { INDEX_CALLS, INDEX_BY_TIME, INDEX_BY_PARTY, INDEX_CONVERSATIONS, INDEX_EXPIRY, INDEX_HOLDS,
+                    INDEX_SEGMENTS, INDEX_PEOPLE, INDEX_REQUESTS, INDEX_REVIEWS, INDEX_AUDIT, INDEX_META, INDEX_FAMILIES };
+
+struct index;
+struct index_batch;
+struct index_cursor;
+/* wait_ms: how long to wait for another process's lock. */
+enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms, struct error *err) MUST_USE;
+void index_close(struct index *x);
+/* RC_DAMAGED when a cursor has met something unreadable (it then ended early); asked once after walking. */
+enum rc index_health(const struct index *x, struct error *err) MUST_USE;
+/* Value owned by the caller (free()); RC_NOT_FOUND. */
+enum rc index_get(struct index *x, enum index_family f, const void *key, size_t key_len,
+                  uint8_t **value, size_t *value_len, struct error *err) MUST_USE;
+struct index_batch *index_batch_new(struct index *x);
+void index_batch_put(struct index_batch *b, enum index_family f, const void *key, size_t key_len,
+                     const void *value, size_t value_len);
+void index_batch_delete(struct index_batch *b, enum index_family f, const void *key, size_t key_len);
+/* Atomic and synced; frees the batch. */
+enum rc index_batch_commit(struct index_batch *b, struct error *err) MUST_USE;
+void index_batch_drop(struct index_batch *b);
+/* Ascending (or descending) from the first key >= (<=) `from`; from NULL: from the end concerned. */
+struct index_cursor *index_cursor_new(struct index *x, enum index_family f, const void *from,
+                                      size_t from_len, bool descending);
+/* False at the end.  Pointers borrowed until the next call. */
+bool index_cursor_next(struct index_cursor *c, const uint8_t **key, size_t *key_len,
+                       const uint8_t **value, size_t *value_len);
+void index_cursor_free(struct index_cursor *c);
+
+#endif
