@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* test_audio_file.c: files are whole and the same whether they go to a disk or through a pipe. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sndfile.h>
+
+#include "audio/audio.h"
+#include "base/bytes.h"
+
+#define FRAMES  500
+#define SAMPLES (FRAMES * 160)
+
+/* Two streams of 10 s; the callee's begins one second later. */
+static struct timeline *recording(struct audio_summary *summary)
+{
+	struct timeline *t = timeline_new();
+	static uint8_t body[40 + FRAMES * 4 + SAMPLES];
+	for (int track = 0; track < 2; track++) {
+		struct stream_record r = { .track = (uint8_t)track, .codec = "PCMU" };
+		memset(body, 0, sizeof body);
+		body[0] = 1;
+		put_u16_le(body + 2, 160);
+		put_u32_le(body + 4, FRAMES);
+		put_u32_le(body + 8, FRAMES * 4);
+		put_u32_le(body + 12, 160);
+		put_u64_le(body + 16, 65536);
+		put_u64_le(body + 24, UINT64_C(1780000000000000) + (unsigned)track * 1000000u);
+		for (size_t i = 1; i < FRAMES; i++) {
+			put_u16_le(body + 40 + 4 * i + 1, 20000 & 0xffff);
+			body[40 + 4 * i + 3] = 20000 >> 16;
+		}
+		for (size_t i = 0; i < SAMPLES; i++)
+			body[40 + FRAMES * 4 + i] =
+				(uint8_t)(i * 7 + i / 256 * 31 + (unsigned)track);
+		assert_int_equal(timeline_chunk(t, timeline_stream(t, &r), body, sizeof body),
+				 RC_OK);
+	}
+	assert_int_equal(timeline_render(t, summary, NULL), RC_OK);
+	assert_int_equal(summary->samples, SAMPLES + 8000);
+	return t;
+}
+
+static FILE *written(const struct timeline *t, const struct audio_summary *s, enum audio_format f,
+		     int tracks, uint64_t from)
+{
+	FILE *file = tmpfile();
+	assert_non_null(file);
+	assert_int_equal(audio_write(t, s, fileno(file), f, tracks, TRACK_CALLEE, from, NULL),
+			 RC_OK);
+	return file;
+}
+
+static void check_samples(FILE *file, const struct timeline *t, const struct audio_summary *s,
+			  int tracks, uint64_t from)
+{
+	SF_INFO info = { 0 };
+	rewind(file);
+	SNDFILE *sound = sf_open_fd(dup(fileno(file)), SFM_READ, &info, 1);
+	assert_non_null(sound);
+	assert_int_equal(info.samplerate, 8000);
+	assert_int_equal(info.channels, tracks);
+	assert_int_equal(info.frames, s->samples - from);
+	int16_t *in = calloc((size_t)info.frames * 2, sizeof *in), *track[2];
+	assert_non_null(in);
+	assert_int_equal(sf_readf_short(sound, in, info.frames), info.frames);
+	for (int k = 0; k < 2; k++) {
+		track[k] = calloc((size_t)info.frames, sizeof(int16_t));
+		assert_non_null(track[k]);
+		timeline_samples(t, (enum track)k, from, (size_t)info.frames, track[k]);
+	}
+	for (sf_count_t i = 0; i < info.frames; i++) {
+		if (tracks == 1) {
+			assert_int_equal(in[i], track[TRACK_CALLEE][i]);
+			continue;
+		}
+		assert_int_equal(in[2 * i], track[TRACK_CALLER][i]);
+		assert_int_equal(in[2 * i + 1], track[TRACK_CALLEE][i]);
+	}
+	free(track[0]);
+	free(track[1]);
+	free(in);
+	sf_close(sound);
+}
+
+static void written_file_holds_every_sample(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	for (int f = AUDIO_WAV; f <= AUDIO_FLAC; f++) {
+		for (int tracks = 1; tracks <= 2; tracks++) {
+			for (uint64_t from = 0; from < s.samples; from += 12345) {
+				FILE *file = written(t, &s, (enum audio_format)f, tracks, from);
+				check_samples(file, t, &s, tracks, from);
+				fclose(file);
+			}
+		}
+	}
+	timeline_free(t);
+}
+
+static void wav_header_tells_the_true_sizes(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	FILE *file = written(t, &s, AUDIO_WAV, 2, 0);
+	uint8_t head[44];
+	rewind(file);
+	assert_int_equal(fread(head, 1, 44, file), 44);
+	struct bytes b = bytes_over(head + 4, 4);
+	assert_int_equal(bytes_u32_le(&b), 36 + s.samples * 4);
+	b = bytes_over(head + 40, 4);
+	assert_memory_equal(head + 36, "data", 4);
+	assert_int_equal(bytes_u32_le(&b), s.samples * 4);
+	struct stat st;
+	assert_int_equal(fstat(fileno(file), &st), 0);
+	assert_int_equal(st.st_size, 44 + s.samples * 4);
+	fclose(file);
+	timeline_free(t);
+}
+
+struct drain {
+	int fd;
+	uint8_t *bytes;
+	size_t len;
+};
+
+static void *drain(void *ctx)
+{
+	struct drain *d = ctx;
+	d->bytes = malloc(1 << 20);
+	for (ssize_t n; d->bytes && (n = read(d->fd, d->bytes + d->len, (1 << 20) - d->len)) > 0;)
+		d->len += (size_t)n;
+	return NULL;
+}
+
+static void pipe_gets_the_same_bytes_as_a_file(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	for (int f = AUDIO_WAV; f <= AUDIO_FLAC; f++) {
+		int ends[2];
+		pthread_t reader;
+		assert_int_equal(pipe(ends), 0);
+		struct drain d = { .fd = ends[0] };
+		assert_int_equal(pthread_create(&reader, NULL, drain, &d), 0);
+		assert_int_equal(
+			audio_write(t, &s, ends[1], (enum audio_format)f, 2, TRACK_CALLER, 0, NULL),
+			RC_OK);
+		close(ends[1]);
+		pthread_join(reader, NULL);
+		close(ends[0]);
+		FILE *file = written(t, &s, (enum audio_format)f, 2, 0);
+		uint8_t *bytes = malloc(1 << 20);
+		assert_non_null(bytes);
+		rewind(file);
+		size_t len = fread(bytes, 1, 1 << 20, file);
+		assert_int_equal(len, d.len);
+		assert_memory_equal(bytes, d.bytes, len);
+		free(bytes);
+		free(d.bytes);
+		fclose(file);
+	}
+	timeline_free(t);
+}
+
+static void full_disk_is_told(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct error err = { "" };
+	struct timeline *t = recording(&s);
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(audio_write(t, &s, fd, AUDIO_WAV, 2, TRACK_CALLER, 0, &err), RC_FAILED);
+	assert_non_null(strstr(err.text, "No space"));
+	assert_int_equal(audio_write(t, &s, fd, AUDIO_FLAC, 2, TRACK_CALLER, 0, &err), RC_FAILED);
+	assert_non_null(strstr(err.text, "No space"));
+	close(fd);
+	timeline_free(t);
+}
+
+static void wav_that_its_header_cannot_tell_is_refused(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct error err = { "" };
+	struct timeline *t = recording(&s);
+	s.samples = UINT64_C(1) << 31;
+	assert_int_equal(audio_write(t, &s, -1, AUDIO_WAV, 2, TRACK_CALLER, 0, &err), RC_FAILED);
+	assert_non_null(strstr(err.text, "flac"));
+	timeline_free(t);
+}
+
+/* ---- the sound device ----------------------------------------------------------------------- */
+
+/* Have alsa-lib's default device write into a file. */
+static void device_writes_to(const char *config, const char *played)
+{
+	FILE *f = fopen(config, "w");
+	assert_non_null(f);
+	fprintf(f,
+		"pcm.null { type null }\n"
+		"pcm.default { type file slave.pcm \"null\" file \"%s\" format \"raw\" }\n",
+		played);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(setenv("ALSA_CONFIG_PATH", config, 1), 0);
+}
+
+static void device_gets_every_sample(void **ctx)
+{
+	(void)ctx;
+	char dir[] = "/tmp/callspan-audio-XXXXXX", config[64], played[64];
+	assert_non_null(mkdtemp(dir));
+	snprintf(config, sizeof config, "%s/asound.conf", dir);
+	snprintf(played, sizeof played, "%s/played", dir);
+	device_writes_to(config, played);
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	struct error err = { "" };
+	volatile int stop = 0;
+	assert_int_equal(audio_play(t, &s, 1, TRACK_CALLEE, 4000, &stop, &err), RC_OK);
+	FILE *f = fopen(played, "r");
+	int16_t *in = calloc(s.samples, 2), *track = calloc(s.samples, 2);
+	assert_true(f && in && track);
+	assert_int_equal(fread(in, 2, s.samples, f), s.samples - 4000);
+	timeline_samples(t, TRACK_CALLEE, 4000, s.samples - 4000, track);
+	assert_memory_equal(in, track, 2 * (s.samples - 4000));
+	fclose(f);
+	unlink(played);
+
+	stop = 1; /* asked to stop, it plays nothing */
+	assert_int_equal(audio_play(t, &s, 2, TRACK_CALLER, 0, &stop, &err), RC_OK);
+	struct stat st;
+	assert_true(stat(played, &st) != 0 || st.st_size == 0);
+
+	unlink(played);
+	unlink(config);
+	rmdir(dir);
+	free(in);
+	free(track);
+	timeline_free(t);
+}
+
+static void no_sound_device_is_told_in_one_line(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	struct error err = { "" };
+	assert_int_equal(setenv("ALSA_CONFIG_PATH", "/dev/null", 1), 0);
+	assert_int_equal(audio_play(t, &s, 2, TRACK_CALLER, 0, NULL, &err), RC_FAILED);
+	assert_non_null(strstr(err.text, "no sound device"));
+	timeline_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(written_file_holds_every_sample),
+		cmocka_unit_test(wav_header_tells_the_true_sizes),
+		cmocka_unit_test(pipe_gets_the_same_bytes_as_a_file),
+		cmocka_unit_test(full_disk_is_told),
+		cmocka_unit_test(wav_that_its_header_cannot_tell_is_refused),
+		cmocka_unit_test(no_sound_device_is_told_in_one_line),
+		cmocka_unit_test(device_gets_every_sample),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
