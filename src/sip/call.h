@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* call.h: what signalling knows of one call; shared by the files of this folder.
+ *
+ * A call is everything under one Call-ID.  Usually that is one dialog; it can be more:
+ *
+ *   caller ──hop 0──► proxy or B2BUA ──hop 1──► callee A     hop: a From tag of the first INVITE
+ *                                    └─────────► callee B     leg: a To tag that answered on a hop
+ *
+ * A proxy leaves tags alone, so both of its sides are hop 0, told apart by branches.
+ *
+ * Which message becomes which event is dialog.c's; what an event does to a call is the
+ * table's in state.c; endpoints and offers are exchange.c's; calls.c finds, opens and closes
+ * calls and owns struct signalling.
+ */
+#ifndef CALLSPAN_SIP_CALL_H
+#define CALLSPAN_SIP_CALL_H
+
+#include "base/table.h"
+#include "sip/message.h"
+#include "sip/sip.h"
+#include "sip/wheel.h"
+
+#define CALL_HOPS      4
+#define CALL_LEGS      16
+#define CALL_BRANCHES  8
+#define CALL_EXCHANGES 8
+#define CALL_BYES      4
+#define CALL_SEEN      32
+#define PARTY_LINES    8 /* endpoints a party may have at once */
+#define STREAM_NUMBERS 65536
+#define NO_LEG         UINT8_MAX
+
+/* A 128-bit keyed digest of a tag, branch or Call-ID; all zero: absent. */
+struct digest {
+	uint64_t w[2];
+};
+
+static inline bool digest_equal(const struct digest *a, const struct digest *b)
+{
+	return a->w[0] == b->w[0] && a->w[1] == b->w[1];
+}
+
+static inline bool digest_is_none(const struct digest *d)
+{
+	return d->w[0] == 0 && d->w[1] == 0;
+}
+
+/* The tags and branch of the message in hand. */
+struct marks {
+	struct digest from, to, branch;
+};
+
+struct hop {
+	struct digest caller_tag;
+	uint32_t cseq;  /* of its newest initial INVITE */
+	uint8_t winner; /* the leg that answered first, or NO_LEG */
+};
+
+enum leg_state { LEG_EARLY, LEG_CONFIRMED, LEG_ENDED };
+
+struct leg {
+	struct digest tag; /* the callee's */
+	uint8_t hop;
+	uint8_t state; /* enum leg_state */
+};
+
+/* One INVITE transaction of the newest attempt; [0] is the first seen, the nearest to the
+ * caller, whose final response is the call's. */
+struct branch {
+	struct digest id;
+	bool cancelled;
+};
+
+/* One offer and its answer: an INVITE, UPDATE or PRACK transaction. */
+struct exchange {
+	uint32_t number; /* from 1, ascending in the call; 0: free */
+	uint32_t cseq;
+	int64_t start_ns; /* of its request: no media of its endpoints is older */
+	uint8_t method;   /* enum method */
+	uint8_t by;       /* enum track: who sent the request */
+	uint8_t hop;
+	bool initial;
+	bool accepted;
+	bool named[2];   /* the party has described its endpoints in it */
+	bool on_hold[2]; /* so described */
+};
+
+/* An endpoint where a party receives, by its SDP. */
+struct line {
+	struct endpoint at;
+	uint32_t named_in; /* the newest exchange that named it */
+	uint32_t born_in;  /* the exchange that named it first */
+	uint16_t stream_base;
+	uint8_t hop, leg; /* where it was named last; leg: NO_LEG for the caller's */
+	uint8_t payloads_count;
+	uint32_t ptime_ms;
+	int64_t from_ns;
+	int64_t retire_ns; /* it is forgotten when this time has come; 0: it is in use */
+	struct media_payload payloads[MEDIA_PAYLOADS];
+};
+
+struct party {
+	struct line *lines[PARTY_LINES]; /* owned */
+	uint8_t lines_count;
+	bool on_hold;
+	uint32_t settled_in; /* the newest accepted exchange that described it */
+	uint32_t info_cseq;  /* of its newest INFO */
+};
+
+/* A BYE that waits for its response. */
+struct bye {
+	int64_t at_ns; /* when it was first sent */
+	uint32_t cseq;
+	uint8_t by;  /* enum track */
+	uint8_t leg; /* it ends only this leg; NO_LEG: the call */
+};
+
+/* How the call will end if nothing else happens until due_ns. */
+struct ending {
+	int64_t due_ns; /* 0: nothing is pending */
+	int64_t at_ns;
+	enum call_outcome outcome;
+	enum call_ended_by by;
+};
+
+struct call {
+	uint64_t number;
+	uint32_t index; /* in signalling's calls */
+	struct digest key;
+	struct call_record record;
+	bool changed; /* the record must be sent */
+	bool joined;  /* begun by a re-INVITE: we came in mid-call */
+	bool branches_full;
+	int64_t start_ns;         /* its first INVITE */
+	int64_t last_ns;          /* when SIP or media was last seen */
+	int64_t heard_ns;         /* when SIP was: no message of the call counts as earlier */
+	int64_t end_ns, until_ns; /* once it has ended */
+	struct ending pending;
+
+	uint8_t hops_count, legs_count, branches_count, byes_count;
+	struct hop hops[CALL_HOPS];
+	struct leg legs[CALL_LEGS];
+	struct branch branches[CALL_BRANCHES];
+	struct bye byes[CALL_BYES];
+
+	struct exchange exchanges[CALL_EXCHANGES];
+	uint32_t exchanges_made;
+	uint32_t stream_next;
+	struct party parties[2]; /* by enum track */
+
+	uint64_t seen[CALL_SEEN]; /* messages seen lately, a ring */
+	uint32_t seen_next;
+	struct wheel_item timer;
+};
+
+/* A Call-ID that lately was a call's: retransmissions create nothing. */
+struct tombstone {
+	struct digest key;
+	struct digest caller_tag;
+	int64_t ended_ns;
+	uint32_t cseq; /* highest of its initial INVITEs */
+	bool used;
+};
+
+struct signalling {
+	struct signalling_config cfg;
+	struct message_parser *parser;
+	struct sip_message message; /* the one in hand */
+	struct table *index;        /* Call-ID digest -> call, or max_calls + tombstone */
+	struct call **calls;        /* owned, by index; NULL: free */
+	uint32_t *free_indices;
+	uint32_t free_count;
+	uint64_t serial;              /* of the newest call */
+	struct tombstone *tombstones; /* a ring, in order of time */
+	uint32_t tombstone_next, tombstone_oldest, tombstones_used;
+	struct wheel wheel;
+	int64_t now_ns; /* the newest packet time */
+};
+
+static inline enum track track_other(enum track t)
+{
+	return t == TRACK_CALLER ? TRACK_CALLEE : TRACK_CALLER;
+}
+
+static inline int64_t us_of(int64_t ns)
+{
+	return ns / NS_PER_US;
+}
+
+/* The message in hand, as a call sees it. */
+struct incoming {
+	const struct sip_message *m;
+	struct marks marks;
+	int64_t ts_ns;
+};
+
+#endif

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* calls.c: struct signalling: every open call, found by its Call-ID.  Signalling thread.
+ *
+ *   message ─► parsed ─► Call-ID ─┬─ an open call ───► dialog.c
+ *                                 ├─ a tombstone ────► nothing, or a new call
+ *                                 └─ unknown ────────► INVITE: a new call; else stray
+ *
+ * A call that ends leaves a tombstone for 64 s, so that what is sent again of it creates
+ * nothing.  Calls and tombstones are bounded; a call is never evicted, the oldest tombstone is.
+ * All time is packet time.  Messages of several capture threads or files may come a little out of
+ * order; for a call they never do (to_call), so no hold, answer or end precedes what came before.
+ */
+#include "sip/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sip/dialog.h"
+#include "sip/exchange.h"
+#include "sip/party.h"
+#include "sip/state.h"
+
+#define TOMBSTONE_NS (64 * NS_PER_S)
+#define LATEST_NS    (INT64_MAX / 2) /* so that adding a time-out cannot overflow */
+
+struct signalling *signalling_new(const struct signalling_config *cfg)
+{
+	struct signalling *s = calloc(1, sizeof *s);
+	if (!s)
+		return NULL;
+	s->cfg = *cfg;
+	s->parser = message_parser_new(cfg->max_message);
+	s->index = table_new(2, 2 * cfg->max_calls);
+	s->calls = calloc(cfg->max_calls, sizeof(struct call *));
+	s->free_indices = calloc(cfg->max_calls, sizeof *s->free_indices);
+	s->tombstones = calloc(cfg->max_calls, sizeof *s->tombstones);
+	if (!s->parser || !s->index || !s->calls || !s->free_indices || !s->tombstones) {
+		signalling_free(s);
+		return NULL;
+	}
+	wheel_init(&s->wheel);
+	for (uint32_t i = cfg->max_calls; i > 0; i--)
+		s->free_indices[s->free_count++] = i - 1;
+	return s;
+}
+
+static void free_call(struct signalling *s, struct call *c)
+{
+	wheel_remove(&c->timer);
+	exchange_free_lines(c);
+	s->calls[c->index] = NULL;
+	s->free_indices[s->free_count++] = c->index;
+	free(c);
+}
+
+void signalling_free(struct signalling *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; s->calls && i < s->cfg.max_calls; i++)
+		if (s->calls[i])
+			free_call(s, s->calls[i]);
+	message_parser_free(s->parser);
+	table_free(s->index);
+	free(s->calls);
+	free(s->free_indices);
+	free(s->tombstones);
+	free(s);
+}
+
+uint32_t signalling_calls(const struct signalling *s)
+{
+	return s->cfg.max_calls - s->free_count;
+}
+
+static struct digest digest_of(const struct signalling *s, struct span text)
+{
+	struct digest d = { { 0, 0 } };
+	if (text.len > 0) {
+		table_digest(s->index, text.p, text.len, d.w);
+		d.w[0] |= digest_is_none(&d); /* never the absent one */
+	}
+	return d;
+}
+
+static struct digest digest_text(const struct signalling *s, const char *text)
+{
+	return digest_of(s, span_of(text, strlen(text)));
+}
+
+/* ---- tombstones ---------------------------------------------------------------------------- */
+
+static void remove_tombstone(struct signalling *s, struct tombstone *t)
+{
+	if (t->used)
+		(void)table_remove(s->index, t->key.w);
+	t->used = false;
+}
+
+/* Those of more than 64 s ago go, and with `one` the oldest in any case. */
+static void expire_tombstones(struct signalling *s, bool one)
+{
+	while (s->tombstones_used > 0) {
+		struct tombstone *t = &s->tombstones[s->tombstone_oldest];
+		if (!one && t->used && s->now_ns - t->ended_ns <= TOMBSTONE_NS)
+			return;
+		one = false;
+		remove_tombstone(s, t);
+		s->tombstone_oldest = (s->tombstone_oldest + 1) % s->cfg.max_calls;
+		s->tombstones_used--;
+	}
+}
+
+static void bury(struct signalling *s, const struct call *c)
+{
+	expire_tombstones(s, s->tombstones_used == s->cfg.max_calls);
+	uint32_t i = s->tombstone_next;
+	s->tombstones[i] = (struct tombstone){ .key = c->key,
+					       .caller_tag = c->hops[0].caller_tag,
+					       .ended_ns = s->now_ns,
+					       .cseq = c->hops[0].cseq,
+					       .used = true };
+	s->tombstone_next = (i + 1) % s->cfg.max_calls;
+	s->tombstones_used++;
+	ASSERT(table_put(s->index, c->key.w, s->cfg.max_calls + i));
+}
+
+/* A Call-ID may be used again soon after; what was sent again has the old tag and CSeq. */
+static bool is_reuse(const struct tombstone *t, const struct incoming *in)
+{
+	return in->m->request && in->m->method == METHOD_INVITE && digest_is_none(&in->marks.to) &&
+	       (!digest_equal(&t->caller_tag, &in->marks.from) || in->m->cseq > t->cseq);
+}
+
+/* ---- opening and closing -------------------------------------------------------------------- */
+
+static void send_record(struct signalling *s, struct call *c)
+{
+	c->changed = false;
+	s->cfg.sink.record(s->cfg.sink.ctx, c->number, &c->record);
+}
+
+static void fill_record(const struct signalling *s, struct call *c, const struct incoming *in)
+{
+	struct call_record *r = &c->record;
+	r->id = uuid_v7(in->ts_ns);
+	r->conversation = r->id;
+	memcpy(r->sip_call_id, in->m->call_id, sizeof r->sip_call_id);
+	party_fill(r, in->m);
+	r->state = CALL_TRYING;
+	r->start_us = us_of(in->ts_ns);
+	snprintf(r->policy, sizeof r->policy, "%s", s->cfg.policy_hash);
+	snprintf(r->recorder, sizeof r->recorder, "%s", s->cfg.recorder);
+	r->imported = s->cfg.imported;
+	r->imported_us = s->cfg.imported_us;
+	r->retain_from_call = s->cfg.retain_from_call;
+	if (!digest_is_none(&in->marks.to))
+		snprintf(r->coverage[r->coverage_count++], sizeof r->coverage[0], "joined-late");
+}
+
+struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in)
+{
+	struct call *c = s->free_count > 0 ? calloc(1, sizeof *c) : NULL;
+	if (!c) {
+		count(s->cfg.counters, COUNT_SIP_CALL_LIMIT);
+		return NULL;
+	}
+	c->index = s->free_indices[--s->free_count];
+	s->calls[c->index] = c;
+	c->number = ++s->serial << 32 | c->index;
+	c->key = *key;
+	c->start_ns = c->last_ns = in->ts_ns;
+	fill_record(s, c, in);
+	ASSERT(table_put(s->index, key->w, c->index));
+	count(s->cfg.counters, COUNT_CALLS);
+
+	struct store_open o;
+	memset(&o, 0, sizeof o);
+	o.call = c->number;
+	o.id = c->record.id;
+	o.start_us = c->record.start_us;
+	snprintf(o.retention, sizeof o.retention, "%s", s->cfg.retention);
+	s->cfg.sink.open(s->cfg.sink.ctx, &o);
+	send_record(s, c);
+	return c;
+}
+
+/* The call may have ended earlier than was known at the time (an unanswered BYE): holds that began
+ * afterwards are none, and the last one ends with the call. */
+static void end_holds(struct call_record *r)
+{
+	while (r->holds_count > 0 && r->holds[r->holds_count - 1].from_us >= r->end_us)
+		r->holds_count--;
+	if (r->holds_count == 0)
+		return;
+	int64_t *to_us = &r->holds[r->holds_count - 1].to_us;
+	if (*to_us == 0 || *to_us > r->end_us)
+		*to_us = r->end_us;
+}
+
+void calls_close(struct signalling *s, struct call *c)
+{
+	struct call_record *r = &c->record;
+	struct media_forget f;
+
+	r->end_us = us_of(c->end_ns);
+	r->until_us = us_of(c->until_ns);
+	end_holds(r);
+	memset(&f, 0, sizeof f);
+	f.call = c->number;
+	f.all = true;
+	f.until_ns = c->until_ns;
+	s->cfg.sink.forget(s->cfg.sink.ctx, &f);
+	send_record(s, c);
+	s->cfg.sink.done(s->cfg.sink.ctx, c->number);
+	count(s->cfg.counters, COUNT_CALLS_ENDED);
+	bury(s, c);
+	free_call(s, c);
+}
+
+/* The call of a number, or NULL when it has ended.  The number's low half is its index. */
+static struct call *find_number(const struct signalling *s, uint64_t number)
+{
+	uint64_t index = number & UINT32_MAX;
+	struct call *c = index < s->cfg.max_calls ? s->calls[index] : NULL;
+	return c && c->number == number ? c : NULL;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static int64_t bye_due(const struct signalling *s, const struct bye *b)
+{
+	return b->at_ns + s->cfg.bye_timeout_ns;
+}
+
+static void schedule(struct signalling *s, struct call *c)
+{
+	int64_t due = c->last_ns + s->cfg.call_timeout_ns;
+	int64_t line = exchange_next_due(c);
+	if (line < due)
+		due = line;
+	if (c->pending.due_ns && c->pending.due_ns < due)
+		due = c->pending.due_ns;
+	for (unsigned i = 0; i < c->byes_count; i++)
+		if (bye_due(s, &c->byes[i]) < due)
+			due = bye_due(s, &c->byes[i]);
+	/* A later time needs no move: the timer finds nothing due and sets itself again. */
+	if (!c->timer.next || due < c->timer.due_ns)
+		wheel_set(&s->wheel, &c->timer, due);
+}
+
+/* Everything of a call whose time has come. */
+static void serve(struct signalling *s, struct call *c, int64_t now_ns)
+{
+	exchange_forget_due(s, c, now_ns);
+	for (unsigned i = c->byes_count; i > 0; i--) {
+		struct bye b = c->byes[i - 1];
+		if (bye_due(s, &b) <= now_ns && !dialog_bye_over(s, c, &b))
+			return;
+	}
+	struct event e = { .kind = EVENT_OVERDUE, .ts_ns = now_ns };
+	if (c->pending.due_ns && c->pending.due_ns <= now_ns) {
+		c->pending.due_ns = 0;
+		if (!state_event(s, c, &e))
+			return;
+	}
+	e.kind = EVENT_SILENT;
+	if (c->last_ns + s->cfg.call_timeout_ns <= now_ns && !state_event(s, c, &e))
+		return;
+	schedule(s, c);
+}
+
+static int64_t sane_time(int64_t ts_ns)
+{
+	return ts_ns < 0 ? 0 : ts_ns > LATEST_NS ? LATEST_NS : ts_ns;
+}
+
+void signalling_tick(struct signalling *s, int64_t now_ns)
+{
+	struct wheel_item *item;
+	now_ns = sane_time(now_ns);
+	if (now_ns > s->now_ns)
+		s->now_ns = now_ns;
+	while ((item = wheel_due(&s->wheel, s->now_ns)))
+		serve(s, (struct call *)((char *)item - offsetof(struct call, timer)), s->now_ns);
+	expire_tombstones(s, false);
+}
+
+void signalling_alive(struct signalling *s, uint64_t call, int64_t ts_ns)
+{
+	struct call *c = find_number(s, call);
+	ts_ns = sane_time(ts_ns);
+	if (c && ts_ns > c->last_ns)
+		c->last_ns = ts_ns;
+}
+
+void signalling_finish(struct signalling *s, int64_t now_ns)
+{
+	signalling_tick(s, now_ns);
+	for (uint32_t i = 0; i < s->cfg.max_calls; i++) {
+		struct event e = { .kind = EVENT_CAPTURE_END, .ts_ns = s->now_ns };
+		if (!s->calls[i])
+			continue;
+		exchange_forget_due(s, s->calls[i], s->now_ns);
+		ASSERT(!state_event(s, s->calls[i], &e));
+	}
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+/* Seen lately, byte for byte in what we read of it?  (A proxy's copy has another branch,
+ * a rewritten one another body.) */
+static bool is_retransmission(struct signalling *s, struct call *c, const struct sip_message *m)
+{
+	struct digest head = digest_of(s, m->essence);
+	struct digest body = digest_of(s, span_of(m->body, m->body_len));
+	uint64_t print = head.w[0] ^ (body.w[1] << 1);
+	for (unsigned i = 0; i < CALL_SEEN; i++)
+		if (c->seen[i] == print)
+			return true;
+	c->seen[c->seen_next++ % CALL_SEEN] = print;
+	return false;
+}
+
+static void to_call(struct signalling *s, struct call *c, const struct incoming *message)
+{
+	uint64_t number = c->number;
+	struct incoming ordered = *message, *in = &ordered;
+	if (in->ts_ns < c->heard_ns)
+		in->ts_ns = c->heard_ns;
+	c->heard_ns = in->ts_ns;
+	if (in->ts_ns > c->last_ns)
+		c->last_ns = in->ts_ns;
+	if (is_retransmission(s, c, in->m)) {
+		count(s->cfg.counters, COUNT_SIP_RETRANSMITTED);
+		return;
+	}
+	dialog_message(s, c, in);
+	c = find_number(s, number);
+	if (!c)
+		return;
+	if (c->changed)
+		send_record(s, c);
+	schedule(s, c);
+}
+
+/* Of no call: an INVITE begins one; what can only be part of one is stray. */
+static void to_nobody(struct signalling *s, const struct digest *key, const struct incoming *in)
+{
+	const struct sip_message *m = in->m;
+	bool dialog = method_kind(m->method) == SIP_DIALOG || m->method == METHOD_INFO;
+	if (m->request && m->method == METHOD_INVITE) {
+		struct call *c = calls_open(s, key, in);
+		if (c)
+			to_call(s, c, in);
+		return;
+	}
+	/* REFER may stand outside of dialogs, as may its responses. */
+	if (dialog && (m->method != METHOD_REFER || !digest_is_none(&in->marks.to)))
+		count(s->cfg.counters, COUNT_SIP_STRAY);
+}
+
+static void to_tombstone(struct signalling *s, struct tombstone *t, const struct digest *key,
+			 const struct incoming *in)
+{
+	if (is_reuse(t, in)) {
+		remove_tombstone(s, t);
+		to_nobody(s, key, in);
+	} else if (in->m->request && in->m->method == METHOD_INVITE) {
+		count(s->cfg.counters, COUNT_SIP_RETRANSMITTED);
+	}
+}
+
+static void deliver(struct signalling *s, const struct incoming *in)
+{
+	struct digest key = digest_of(s, in->m->call_id_whole);
+	uint32_t at = table_find(s->index, key.w);
+	if (at < s->cfg.max_calls) {
+		const struct bye *b = dialog_begins_anew(s->calls[at], in);
+		struct bye last = b ? *b : (struct bye){ 0 };
+		if (b && !dialog_bye_over(s, s->calls[at], &last))
+			at = table_find(s->index, key.w);
+	}
+	if (at == TABLE_NONE)
+		to_nobody(s, &key, in);
+	else if (at < s->cfg.max_calls)
+		to_call(s, s->calls[at], in);
+	else
+		to_tombstone(s, &s->tombstones[at - s->cfg.max_calls], &key, in);
+}
+
+static bool parse(struct signalling *s, const struct datagram *d)
+{
+	struct counters *n = s->cfg.counters;
+	if (d->wire_len > s->cfg.max_message || d->len > s->cfg.max_message) {
+		count(n, COUNT_SIP_OVERSIZE);
+		return false;
+	}
+	if (d->len < d->wire_len)
+		count(n, COUNT_SIP_TRUNCATED);
+	switch (message_parse(s->parser, d->payload, d->len, &s->message)) {
+	case MESSAGE_EMPTY: return false;
+	case MESSAGE_MALFORMED: count(n, COUNT_SIP_MALFORMED); return false;
+	case MESSAGE_REPAIRED: count(n, COUNT_SIP_REPAIRED); break;
+	case MESSAGE_PARSED: break;
+	}
+	count(n, COUNT_SIP_MESSAGES);
+	return true;
+}
+
+void signalling_message(struct signalling *s, const struct datagram *d)
+{
+	const struct sip_message *m = &s->message;
+	signalling_tick(s, d->ts_ns);
+	if (!parse(s, d))
+		return;
+	deliver(s, &(struct incoming){ .m = m,
+				       .marks = { .from = digest_text(s, m->from_tag),
+						  .to = digest_text(s, m->to_tag),
+						  .branch = digest_text(s, m->branch) },
+				       .ts_ns = sane_time(d->ts_ns) });
+}
