@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* parts.h: what file and live recording share: configuration made ready, writers, reports.
+ *
+ * recorder.c prepares a `struct session` (store locked, policy read, capture open, privileges dropped) and hands it to
+ * files_run() or live_run().
+ */
+#ifndef CALLSPAN_RECORDER_PARTS_H
+#define CALLSPAN_RECORDER_PARTS_H
+
+#include "base/options.h"
+#include "capture/capture.h"
+#include "recorder/recorder.h"
+#include "recorder/tap.h"
+#include "recorder/writer_thread.h"
+#include "sip/sip.h"
+#include "store/store.h"
+
+struct session {
+	const struct recorder_config *cfg; /* borrowed */
+	const struct options *options;     /* borrowed */
+	struct policy policy;
+	struct capture **captures;     /* owned: one for files, one a capture thread live */
+	unsigned threads;              /* capture threads */
+	struct writer_thread *writers; /* owned */
+	unsigned writers_count;
+	_Atomic int64_t packet_ns; /* newest packet time */
+	int lock;                  /* STORE's recorder lock */
+	struct counters total;     /* filled when all threads have ended */
+	uint64_t pen_held;         /* likewise */
+};
+
+/* Signalling as the session configures it, with the given sink and counters. */
+struct signalling *session_signalling(struct session *s, const struct signalling_sink *sink,
+				      struct counters *counters);
+
+/* Start, and end, all writers.  Ending gives the first failure. */
+enum rc session_start_writers(struct session *s, struct error *err) MUST_USE;
+enum rc session_finish_writers(struct session *s, struct error *err) MUST_USE;
+
+enum rc files_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
+enum rc live_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
+
+/* One bar on standard error: how far the files have been read. */
+void progress_draw(const struct capture *c, int64_t started_mono_ns);
+void progress_end(void);
+
+/* guard.c: no core dumps, no ptrace; become the recorder's user when started as root. */
+void guard_memory(void);
+enum rc guard_drop_root(const char *store, const char *user, struct error *err) MUST_USE;
+
+/* report.c: all counters and the pen's gauge as one JSON object. */
+enum rc report_write(const char *path, const struct counters *total, uint64_t pen_held,
+		     struct error *err) MUST_USE;
+
+#endif

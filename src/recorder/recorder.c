@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* recorder.c: making a session ready, running it, and telling what came of it. */
+#include "recorder/recorder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "recorder/parts.h"
+
+struct signalling *session_signalling(struct session *s, const struct signalling_sink *sink,
+				      struct counters *counters)
+{
+	const struct options *o = s->options;
+	bool imported = s->cfg->files != NULL;
+	struct signalling_config cfg = {
+		.max_calls = (uint32_t)o->max_calls,
+		.media_threads = s->threads,
+		.call_timeout_ns = o->call_timeout_s * NS_PER_S,
+		.bye_timeout_ns = o->bye_timeout_s * NS_PER_S,
+		.max_message = (uint32_t)o->sip_max_bytes,
+		.policy_hash = s->policy.hash,
+		.retention = s->policy.classes[s->policy.default_class].name,
+		.recorder = store_writer_recorder(s->writers[0].writer),
+		.imported = imported,
+		.imported_us = imported ? clock_real_ns() / NS_PER_US : 0,
+		.retain_from_call = s->cfg->retain_from_call,
+		.sink = *sink,
+		.counters = counters,
+	};
+	return signalling_new(&cfg);
+}
+
+enum rc session_start_writers(struct session *s, struct error *err)
+{
+	enum rc rc = RC_OK;
+	for (unsigned i = 0; i < s->writers_count && rc == RC_OK; i++)
+		rc = writer_thread_start(&s->writers[i], err);
+	if (rc == RC_OK)
+		sd_notify(0, "READY=1");
+	return rc;
+}
+
+enum rc session_finish_writers(struct session *s, struct error *err)
+{
+	enum rc first = RC_OK;
+	for (unsigned i = 0; i < s->writers_count; i++) {
+		struct error later;
+		enum rc rc = writer_thread_finish(&s->writers[i], &later);
+		counters_sum(&s->total, &s->writers[i].counters);
+		if (first == RC_OK && rc != RC_OK) {
+			first = rc;
+			*err = later;
+		}
+	}
+	return first;
+}
+
+/* ---- making ready ---------------------------------------------------------------------------------- */
+
+static enum rc open_capture(struct session *s, struct error *err)
+{
+	const struct options *o = s->options;
+	enum rc rc = RC_OK;
+
+	s->captures = calloc(s->threads, sizeof *s->captures);
+	if (!s->captures)
+		return error_set(err, RC_FAILED, "not enough memory");
+	if (s->cfg->files)
+		return capture_open_files(&s->captures[0], s->cfg->files, s->cfg->files_count,
+					  o->filter, err);
+	struct capture_live live = {
+		.interface = o->interface,
+		.filter = o->filter,
+		.buffer_mib = (int)o->capture_buffer_mib,
+		.snaplen = (int)o->snaplen,
+		.fanout_group = s->threads > 1 ? (int)(getpid() & 0xffff) : -1,
+	};
+	for (unsigned i = 0; i < s->threads && rc == RC_OK; i++)
+		rc = capture_open_live(&s->captures[i], &live, err);
+	return rc;
+}
+
+static void warn_of_interface(const char *interface)
+{
+	char text[1024];
+	if (capture_check_interface(interface, text, sizeof text) > 0)
+		log_warning("interface-not-quiet", "interface=%s\n%s", interface, text);
+}
+
+static enum rc make_writers(struct session *s, struct error *err)
+{
+	const struct options *o = s->options;
+	enum rc rc = RC_OK;
+
+	s->writers = calloc(s->writers_count, sizeof *s->writers);
+	if (!s->writers)
+		return error_set(err, RC_FAILED, "not enough memory");
+	for (unsigned i = 0; i < s->writers_count && rc == RC_OK; i++) {
+		struct store_writer_config cfg = {
+			.store = o->store,
+			.writer_no = i,
+			.segment_bytes = (size_t)o->segment_mib << 20,
+			.sync_ns = o->sync_ms * NS_PER_MS,
+			.done_needed = s->threads + 1,
+		};
+		rc = writer_thread_init(&s->writers[i], cfg, s->threads, &s->packet_ns, err);
+	}
+	return rc;
+}
+
+static enum rc session_init(struct session *s, const struct recorder_config *cfg, struct error *err)
+{
+	char path[STORE_PATH];
+
+	*s = (struct session){ .cfg = cfg, .options = cfg->options, .lock = -1 };
+	s->threads = cfg->files ? 1 : (unsigned)cfg->options->capture_threads;
+	s->writers_count = (unsigned)cfg->options->writer_threads;
+
+	enum rc rc = store_check_version(s->options->store, err);
+	if (rc != RC_OK)
+		return rc;
+	snprintf(path, sizeof path, "%s/policy.yaml", s->options->store);
+	if ((rc = policy_read(&s->policy, path, err)) != RC_OK)
+		return rc;
+	if ((rc = open_capture(s, err)) != RC_OK)
+		return rc;
+	if (!cfg->files)
+		warn_of_interface(s->options->interface);
+	if ((rc = guard_drop_root(s->options->store, s->options->user, err)) != RC_OK)
+		return rc;
+	if ((rc = store_recorder_lock(s->options->store, &s->lock, err)) != RC_OK)
+		return rc;
+	return make_writers(s, err);
+}
+
+static void session_free(struct session *s)
+{
+	for (unsigned i = 0; s->writers && i < s->writers_count; i++)
+		writer_thread_free(&s->writers[i]);
+	free(s->writers);
+	for (unsigned i = 0; s->captures && i < s->threads; i++)
+		capture_close(s->captures[i]);
+	free(s->captures);
+	if (s->lock >= 0)
+		close(s->lock);
+}
+
+/* ---- the run ----------------------------------------------------------------------------------------- */
+
+static void tell(const struct session *s, double seconds)
+{
+	const struct counters *t = &s->total;
+	log_info("recorded",
+		 "frames=%llu calls=%llu answered=%llu streams=%llu stored=%llu duplicates=%llu "
+		 "kernel-drops=%llu dropped=%llu seconds=%.1f",
+		 (unsigned long long)counter_get(t, COUNT_FRAMES),
+		 (unsigned long long)counter_get(t, COUNT_CALLS),
+		 (unsigned long long)counter_get(t, COUNT_CALLS_ANSWERED),
+		 (unsigned long long)counter_get(t, COUNT_STREAMS),
+		 (unsigned long long)counter_get(t, COUNT_RTP_STORED),
+		 (unsigned long long)counter_get(t, COUNT_RTP_DUPLICATE),
+		 (unsigned long long)counter_get(t, COUNT_KERNEL_DROPS),
+		 (unsigned long long)(counter_get(t, COUNT_RTP_NO_BUFFER) +
+				      counter_get(t, COUNT_FRAMES_IN_DROPPED_CHUNKS) +
+				      counter_get(t, COUNT_DISK_FULL_CHUNKS)),
+		 seconds);
+}
+
+enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
+{
+	struct policy policy;
+	char path[STORE_PATH];
+	struct store_writer *w;
+	static struct counters unused;
+
+	enum rc rc = store_check_version(cfg->options->store, err);
+	if (rc != RC_OK)
+		return rc;
+	snprintf(path, sizeof path, "%s/policy.yaml", cfg->options->store);
+	if ((rc = policy_read(&policy, path, err)) != RC_OK)
+		return rc;
+	struct store_writer_config writer = {
+		.store = cfg->options->store,
+		.segment_bytes = (size_t)cfg->options->segment_mib << 20,
+		.sync_ns = cfg->options->sync_ms * NS_PER_MS,
+		.done_needed = 2,
+		.counters = &unused,
+	};
+	if ((rc = store_writer_new(&w, &writer, err)) != RC_OK)
+		return rc;
+	return store_writer_finish(w, err); /* it had nothing to write */
+}
+
+enum rc recorder_run(const struct recorder_config *cfg, const volatile int *stop, struct error *err)
+{
+	struct session *s = calloc(1, sizeof *s);
+	struct error later;
+	if (!s)
+		return error_set(err, RC_FAILED, "not enough memory");
+
+	guard_memory();
+	int64_t started = clock_mono_ns();
+	enum rc rc = session_init(s, cfg, err);
+	if (rc == RC_OK) {
+		rc = cfg->files ? files_run(s, stop, err) : live_run(s, stop, err);
+		sd_notify(0, "STOPPING=1");
+		tell(s, (double)(clock_mono_ns() - started) / (double)NS_PER_S);
+		if (cfg->counters_path) {
+			enum rc told =
+				report_write(cfg->counters_path, &s->total, s->pen_held, &later);
+			if (rc == RC_OK && told != RC_OK) {
+				rc = told;
+				*err = later;
+			}
+		}
+	}
+	session_free(s);
+	free(s);
+	return rc;
+}

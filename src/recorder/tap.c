@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* tap.c: decode, look up, keep; and the way of chunks to the writers. */
+#include "recorder/tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Packet time moves in steps at most this long before timers are looked at. */
+#define TICK_STEP_NS (50 * NS_PER_MS)
+
+/* ---- media's sink: to the writers -------------------------------------------------------- */
+
+static struct outbox *writer_of(struct tap *t, uint64_t call)
+{
+	return &t->to_writer[call % t->writers_count];
+}
+
+static bool sink_chunk(void *ctx, struct chunk *c)
+{
+	struct tap *t = ctx;
+	while (t->chunks_out >= CHUNKS_OUT_MAX ||
+	       !outbox_offer(writer_of(t, c->call), MESSAGE_CHUNK, &c, sizeof c)) {
+		if (!t->owner.wait(t->owner.ctx))
+			return false;
+		tap_service(
+			t); /* giving buffers back only fills the pool: allowed from within media */
+	}
+	t->chunks_out++;
+	return true;
+}
+
+static void sink_stream(void *ctx, const struct stream_record *r)
+{
+	struct tap *t = ctx;
+	outbox_put(writer_of(t, r->call), MESSAGE_STREAM, r, sizeof *r);
+}
+
+static void sink_done(void *ctx, uint64_t call)
+{
+	struct tap *t = ctx;
+	outbox_put(writer_of(t, call), MESSAGE_DONE, &call, sizeof call);
+}
+
+static void sink_alive(void *ctx, uint64_t call, int64_t ts_ns)
+{
+	struct tap *t = ctx;
+	t->owner.alive(t->owner.ctx, call, ts_ns);
+}
+
+/* ---- set-up -------------------------------------------------------------------------------- */
+
+enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, unsigned threads,
+		 struct writer_thread *writers, unsigned writers_count,
+		 const struct tap_owner *owner, struct error *err)
+{
+	memset(t, 0, sizeof *t);
+	t->writers = writers;
+	t->writers_count = writers_count;
+	t->thread_no = thread_no;
+	t->owner = *owner;
+	t->to_writer = calloc(writers_count, sizeof *t->to_writer);
+	if (!t->to_writer)
+		return error_set(err, RC_FAILED, "not enough memory for a capture thread");
+	for (unsigned i = 0; i < writers_count; i++)
+		t->to_writer[i].ring = writers[i].inputs[thread_no].from_thread;
+
+	struct media_config cfg = {
+		.max_streams = (uint32_t)o->max_streams,
+		.max_expects = (uint32_t)o->max_calls * 4,
+		.audio_bytes = ((size_t)o->audio_mib << 20) / threads,
+		.pen_bytes = (size_t)o->pen_mib << 20,
+		.thread = (uint8_t)thread_no,
+		.sink = { t, sink_chunk, sink_stream, sink_done, sink_alive },
+		.counters = &t->counters,
+	};
+	t->media = media_new(&cfg);
+	if (!t->media)
+		return error_set(err, RC_FAILED, "not enough memory for %lld streams",
+				 (long long)o->max_streams);
+	return RC_OK;
+}
+
+void tap_free(struct tap *t)
+{
+	for (unsigned i = 0; t->to_writer && i < t->writers_count; i++)
+		outbox_clear(&t->to_writer[i]);
+	free(t->to_writer);
+	media_free(t->media);
+}
+
+/* ---- the burst ------------------------------------------------------------------------------ */
+
+void tap_tick(struct tap *t, int64_t now_ns)
+{
+	if (now_ns <= t->now_ns)
+		return;
+	t->now_ns = now_ns;
+	media_tick(t->media, now_ns);
+	t->owner.tick(t->owner.ctx, now_ns);
+}
+
+static void unknown_to_media(struct tap *t, const struct datagram *d)
+{
+	enum sip_kind kind = sip_recognise(d->payload, d->len);
+	if (kind == SIP_NOT)
+		media_pen(t->media, d);
+	else
+		t->owner.sip(t->owner.ctx, d, kind);
+}
+
+static void run(struct tap *t, const struct datagram *d, int n)
+{
+	enum media_verdict verdicts[CAPTURE_BURST];
+	media_burst(t->media, d, n, verdicts);
+	for (int i = 0; i < n; i++)
+		if (UNLIKELY(verdicts[i] == MEDIA_UNKNOWN))
+			unknown_to_media(t, &d[i]);
+}
+
+/* Might this be text, as SIP is?  RTP and RTCP have the top bit set (version 2). */
+static bool may_be_sip(const struct datagram *d)
+{
+	return d->len && d->payload[0] < 0x80 && d->payload[0] >= '\n';
+}
+
+void tap_burst(struct tap *t, const struct frame *frames, int n)
+{
+	struct datagram d[CAPTURE_BURST];
+	int held = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (UNLIKELY(frames[i].ts_ns >= t->now_ns + TICK_STEP_NS)) {
+			run(t, d, held);
+			held = 0;
+			tap_tick(t, frames[i].ts_ns);
+		}
+		if (decode_frame(&frames[i], &d[held], &t->counters) != DECODE_UDP)
+			continue;
+		if (UNLIKELY(may_be_sip(&d[held++]))) {
+			run(t, d, held);
+			held = 0;
+		}
+	}
+	run(t, d, held);
+}
+
+bool tap_service(struct tap *t)
+{
+	bool empty = true;
+	for (unsigned i = 0; i < t->writers_count; i++) {
+		struct ring *back = t->writers[i].inputs[t->thread_no].back;
+		const void *m;
+		size_t n;
+		while ((m = ring_front(back, &n))) {
+			struct chunk *c;
+			memcpy(&c, m, sizeof c);
+			ring_pop(back);
+			media_give_back(t->media, c);
+			t->chunks_out--;
+		}
+		empty &= outbox_flush(&t->to_writer[i]);
+	}
+	return empty;
+}

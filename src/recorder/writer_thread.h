@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* writer_thread.h: the thread that seals and appends: rings in, segments out.
+ *
+ * It drains signalling's ring before any capture thread's, so that a call is open before its first chunk
+ * comes: signalling sent `open` before anyone could expect the call's media.
+ */
+#ifndef CALLSPAN_RECORDER_WRITER_THREAD_H
+#define CALLSPAN_RECORDER_WRITER_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/counters.h"
+#include "recorder/messages.h"
+#include "store/store.h"
+
+#define WRITER_INPUT_BYTES (8u << 20)
+/* Chunks of one capture thread that may be on their way at once; the ring back holds them all. */
+#define CHUNKS_OUT_MAX    131072
+#define WRITER_BACK_BYTES (CHUNKS_OUT_MAX * 32u)
+
+struct writer_input {
+	struct ring *from_thread; /* owned: a capture thread's messages */
+	struct ring *back;        /* owned: its chunk buffers, on their way home */
+};
+
+struct writer_thread {
+	struct store_writer *writer; /* owned */
+	struct ring *signalling;     /* owned: signalling's messages */
+	struct writer_input *inputs; /* owned */
+	unsigned inputs_count;
+	struct counters counters;
+	_Atomic int64_t *packet_ns;  /* borrowed: newest packet time of all capture threads */
+	_Atomic bool producers_gone; /* set by the recorder: nothing more will come */
+	pthread_t thread;
+	bool running;
+	enum rc result;
+	struct error error;
+};
+
+/* Make the rings and the store writer; start nothing. */
+enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config cfg, unsigned inputs,
+			   _Atomic int64_t *packet_ns, struct error *err) MUST_USE;
+enum rc writer_thread_start(struct writer_thread *w, struct error *err) MUST_USE;
+
+/* Say that nothing more will come, wait for the last segment to be closed, give the result. */
+enum rc writer_thread_finish(struct writer_thread *w, struct error *err) MUST_USE;
+void writer_thread_free(struct writer_thread *w);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* callspan: everything but recording: list, hear, export, verify.
+ *
+ *   callspan [--store DIR | --config FILE] COMMAND ...
+ *
+ * One row a command; what a command does stands in its own file, cmd_NAME.c.  Exit status: 0 done,
+ * 1 failed, 2 wrong usage, 3 refused, 4 damage or tampering found.
+ */
+#include <locale.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/version.h"
+#include "cmd.h"
+
+/* clang-format off */
+static const struct command commands[] = {
+	{ "init",    "[--policy NAME|FILE] [--controller USER] [--passphrase-file F | --unattended] [--allow-cow]",
+	  "Make a store: keys, index, policy.", cmd_init },
+	{ "calls",   "[--party N] [--since T] [--until T] [--state S] [--outcome O] [--conversation ID] [--limit N] [--json]",
+	  "List calls.", cmd_calls },
+	{ "show",    "ID [--json]",
+	  "Show one call.", cmd_show },
+	{ "replay",  "ID --purpose P --reference R [--at T] [--track caller|callee] [-o FILE|-]",
+	  "Hear a recording on the sound device, or write it as WAV.", cmd_replay },
+	{ "export",  "ID -o FILE --purpose P --reference R [--format wav|flac] [--track caller|callee]",
+	  "Write a recording to a file.", cmd_export },
+	{ "status",  "[--json]",
+	  "Show how the store stands.", cmd_status },
+	{ "reindex", "[--json]",
+	  "Build the index anew from the segments.", cmd_reindex },
+	{ "verify",  "[ID] [--json]",
+	  "Check that recordings are what the recorder wrote.", cmd_verify },
+	{ "audit",   "list|verify [--since T] [--until T] [--limit N] [--json]",
+	  "Show who opened what, when and why; check that this record is whole.", cmd_audit },
+};
+/* clang-format on */
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static int fail(const struct cli *c, enum rc rc)
+{
+	char *text = cmd_clean(c->err.text);
+	fprintf(stderr, "callspan: %s\n", *text ? text : "failed");
+	free(text);
+	return rc <= RC_DAMAGED ? (int)rc : RC_FAILED;
+}
+
+static void print_usage(FILE *to, const struct word *words, size_t words_count)
+{
+	fprintf(to, "usage: callspan [--store DIR | --config FILE] COMMAND ...\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].prose);
+	fprintf(to, "\n");
+	cmd_print_words(to, words, words_count);
+	fprintf(to, "\ncallspan COMMAND --help tells a command's options.\n");
+}
+
+static enum rc find_command(struct cli *c, const char *name)
+{
+	const char *names[COMMANDS];
+	char text[200] = "";
+	size_t at = 0;
+	for (size_t i = 0; i < COMMANDS; i++) {
+		names[i] = commands[i].name;
+		at += (size_t)snprintf(text + at, sizeof text - at, " %s", names[i]);
+		if (name && strcmp(name, names[i]) == 0) {
+			c->command = &commands[i];
+			return RC_OK;
+		}
+	}
+	const char *near = name ? cmd_nearest(name, names, COMMANDS) : NULL;
+	if (!name)
+		return error_set(&c->err, RC_USAGE, "which command? There are:%s", text);
+	if (near)
+		return error_set(&c->err, RC_USAGE, "no command %.60s: did you mean %s?", name,
+				 near);
+	return error_set(&c->err, RC_USAGE, "no command %.60s; there are:%s", name, text);
+}
+
+static enum rc run(struct cli *c, int argc, char **argv)
+{
+	struct error why;
+	enum rc rc = c->command->run(c, argc, argv);
+	enum rc written = cmd_finish_output(&why);
+	/* Nobody reads what is left: end as any filter does. */
+	if (written == RC_END) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
+	if (rc == RC_OK && written == RC_FAILED) {
+		c->err = why;
+		rc = RC_FAILED;
+	}
+	return rc;
+}
+
+/* jansson's memory holds numbers, names and passphrases. */
+static void wipe_and_free(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void set_up(void)
+{
+	static const struct rlimit none = { 0, 0 };
+	(void)setrlimit(RLIMIT_CORE, &none);
+	json_set_alloc_funcs(malloc, wipe_and_free);
+	signal(SIGPIPE, SIG_IGN); /* ends in an orderly way: see run() */
+	if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int main(int argc, char **argv)
+{
+	static struct cli c;
+	bool help = false, version = false;
+	const struct word words[] = {
+		{ 0, "store", "DIR",
+		  "the store to use (default: CALLSPAN_STORE, else /var/lib/callspan)",
+		  &c.store_given, NULL },
+		{ 0, "config", "FILE", "a configuration file that names the store", &c.config_given,
+		  NULL },
+		{ 0, "help", NULL, "show this text", NULL, &help },
+		{ 0, "version", NULL, "show the version", NULL, &version },
+	};
+	int at;
+	set_up();
+	enum rc rc = cmd_global_words(&c, WORDS(words), argc, argv, &at);
+	if (rc != RC_OK)
+		return fail(&c, rc);
+	if (version)
+		printf("callspan %s\n", CALLSPAN_VERSION);
+	else if (help)
+		print_usage(stdout, WORDS(words));
+	if (version || help)
+		return cmd_finish_output(&c.err) == RC_FAILED ? fail(&c, RC_FAILED) : 0;
+	rc = find_command(&c, at < argc ? argv[at] : NULL);
+	if (rc == RC_OK)
+		rc = run(&c, argc - at, argv + at);
+	return rc == RC_OK || rc == RC_END ? 0 : fail(&c, rc);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* callspan show: one call on a card. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct column columns[] = {
+	{ "VOICE", false, false }, { "CODEC", false, false },  { "FROM", false, true },
+	{ "TO", false, true },     { "PACKETS", true, false }, { "LOST", true, false },
+	{ "JITTER", true, false }, { "PTIME", true, false },   { "REMARKS", false, true },
+};
+
+static void show_party(const json_t *call, const char *label, const char *number, const char *name,
+		       const char *uri)
+{
+	const char *said = cmd_text(call, name), *address = cmd_text(call, uri);
+	cmd_print_line(label, "%s%s%s%s%s%s", cmd_text(call, number), *said ? "  " : "", said,
+		       *address ? "  <" : "", address, *address ? ">" : "");
+}
+
+static void show_time(const json_t *call, const char *label, const char *member)
+{
+	char time[40];
+	if (*cmd_local_time(call, member, time))
+		cmd_print_line(label, "%s", time);
+}
+
+static void show_course(const json_t *call)
+{
+	char length[24];
+	json_int_t ms = cmd_number(call, "duration_ms"), status = cmd_number(call, "sip_status");
+	const char *by = cmd_text(call, "ended_by"), *outcome = cmd_text(call, "outcome");
+	char answer[32] = "";
+	if (status)
+		snprintf(answer, sizeof answer, " (SIP %" JSON_INTEGER_FORMAT ")", status);
+	cmd_print_line("outcome", "%s%s%s%s", *outcome ? outcome : cmd_text(call, "state"), answer,
+		       *by ? ", ended by " : "", by);
+	show_time(call, "started", "start");
+	show_time(call, "rang", "ring");
+	show_time(call, "answered", "answer");
+	show_time(call, "ended", "end");
+	if (ms)
+		cmd_print_line("length", "%s", cmd_minutes((double)ms / 1000, length));
+	if (cmd_number(call, "dtmf_count"))
+		cmd_print_line("digits", "%" JSON_INTEGER_FORMAT " keys were pressed",
+			       cmd_number(call, "dtmf_count"));
+}
+
+static void stream_remarks(const json_t *s, char *out, size_t room)
+{
+	static const char *const counted[] = { "duplicates", "reordered", "late" };
+	size_t at = 0;
+	out[0] = '\0';
+	for (size_t i = 0; i < 3 && at < room; i++) {
+		json_int_t n = cmd_number(s, counted[i]);
+		if (n)
+			at += (size_t)snprintf(out + at, room - at, "%s%" JSON_INTEGER_FORMAT " %s",
+					       at ? ", " : "", n, counted[i]);
+	}
+	const char *whole = "";
+	if (!json_is_true(json_object_get(s, "stored")))
+		whole = "not stored";
+	else if (!json_is_true(json_object_get(s, "complete")))
+		whole = "incomplete";
+	if (*whole && at < room)
+		snprintf(out + at, room - at, "%s%s", at ? ", " : "", whole);
+}
+
+static void stream_row(struct table *t, const json_t *s)
+{
+	char text[160];
+	json_int_t packets = cmd_number(s, "packets"), lost = cmd_number(s, "lost");
+	cmd_table_cell(t, cmd_text(s, "track"), NULL);
+	cmd_table_cell(t, *cmd_text(s, "codec") ? cmd_text(s, "codec") : "-", NULL);
+	cmd_table_cell(t, cmd_text(s, "src"), NULL);
+	cmd_table_cell(t, cmd_text(s, "dst"), NULL);
+	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, packets);
+	cmd_table_cell(t, text, NULL);
+	snprintf(text, sizeof text, "%.1f%%",
+		 packets + lost ? 100.0 * (double)lost / (double)(packets + lost) : 0.0);
+	cmd_table_cell(t, text, lost ? "33" : NULL);
+	snprintf(text, sizeof text, "%.1f ms", json_number_value(json_object_get(s, "jitter_ms")));
+	cmd_table_cell(t, text, NULL);
+	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT " ms", cmd_number(s, "ptime_ms"));
+	cmd_table_cell(t, cmd_number(s, "ptime_ms") ? text : "-", NULL);
+	stream_remarks(s, text, sizeof text);
+	cmd_table_cell(t, text, NULL);
+}
+
+static void show_streams(const json_t *call)
+{
+	size_t i;
+	json_t *stream;
+	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
+	json_array_foreach(json_object_get(call, "streams"), i, stream)
+	{
+		stream_row(t, stream);
+	}
+	printf("\n");
+	if (cmd_table_rows(t) > 0)
+		cmd_table_print(t, stdout);
+	else
+		printf("No audio was recorded.\n");
+	cmd_table_free(t);
+}
+
+static void show_keeping(const json_t *call)
+{
+	char expires[40], remarks[400] = "";
+	size_t i, at = 0;
+	json_t *remark;
+	const json_t *retention = json_object_get(call, "retention");
+	const char *until = cmd_local_time(retention, "expires", expires);
+	cmd_print_line("kept as", "%s%s%s", cmd_text(retention, "class"), *until ? ", until " : "",
+		       until);
+	json_array_foreach(json_object_get(call, "coverage"), i, remark)
+	{
+		if (at < sizeof remarks)
+			at += (size_t)snprintf(remarks + at, sizeof remarks - at, "%s%s",
+					       at ? ", " : "", json_string_value(remark));
+	}
+	if (*remarks)
+		cmd_print_line("coverage", "%s", remarks);
+	cmd_print_line("evidence", "%s",
+		       json_is_true(json_object_get(call, "attested"))
+			       ? "signed by the recorder"
+			       : "not signed to its end by the recorder");
+}
+
+static bool show_card(void *ctx, const json_t *call)
+{
+	(void)ctx;
+	cmd_print_line("call", "%s", cmd_text(call, "id"));
+	show_party(call, "from", "from", "from_name", "from_uri");
+	show_party(call, "to", "to", "to_name", "to_uri");
+	cmd_print_line("direction", "%s", cmd_text(call, "direction"));
+	show_course(call);
+	show_keeping(call);
+	show_streams(call);
+	if (json_array_size(json_object_get(call, "streams")) > 0)
+		printf("\nTo hear it:  callspan replay %s --purpose PURPOSE --reference CASE\n",
+		       cmd_text(call, "id"));
+	return true;
+}
+
+enum rc cmd_show(struct cli *c, int argc, char **argv)
+{
+	const char *id = NULL;
+	bool json = false;
+	const struct word words[] = { { 0, "json", NULL, "one JSON object", NULL, &json } };
+	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &id, 1, NULL);
+	if (rc != RC_OK)
+		return rc;
+	json_t *request = cmd_new_request("show");
+	cmd_put_text(request, "id", id);
+	rc = cmd_send(c, request, json ? cmd_print_json : show_card, NULL);
+	json_decref(request);
+	return rc;
+}

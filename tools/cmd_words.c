@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* cmd_words.c: the words on the command line, by tables of options.
+ *
+ * --name VALUE, --name=VALUE, -x VALUE, -xVALUE and `--`; a word that is not known is answered with the nearest
+ * one, or with all there are.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cmd.h"
+
+#define WORD_MAX 40 /* longer words are near to nothing */
+#define CHOICES  64
+
+/* Levenshtein's distance of two short words. */
+static size_t difference(const char *a, const char *b)
+{
+	size_t row[WORD_MAX + 1], len = strlen(b);
+	for (size_t j = 0; j <= len; j++)
+		row[j] = j;
+	for (size_t i = 1; *a; i++, a++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= len; j++) {
+			size_t change = diagonal + (*a != b[j - 1]);
+			diagonal = row[j];
+			size_t drop = row[j] + 1, add = row[j - 1] + 1;
+			row[j] = change < drop ? change : drop;
+			row[j] = row[j] < add ? row[j] : add;
+		}
+	}
+	return row[len];
+}
+
+const char *cmd_nearest(const char *word, const char *const *names, size_t count)
+{
+	const char *best = NULL;
+	size_t least = strlen(word) / 3 + 1;
+	if (strlen(word) > WORD_MAX)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		size_t d = strlen(names[i]) > WORD_MAX ? WORD_MAX : difference(word, names[i]);
+		if (d <= least) {
+			best = names[i];
+			least = d - (d > 0);
+		}
+	}
+	return best;
+}
+
+static enum rc unknown_word(struct cli *c, const char *given, const struct word *words,
+			    size_t count)
+{
+	const char *names[CHOICES] = { NULL };
+	char text[sizeof c->err.text - 100] = "";
+	size_t n = 0, at = 0;
+	for (; n < count && n < CHOICES; n++)
+		names[n] = words[n].name;
+	const char *near = strncmp(given, "--", 2) == 0 ? cmd_nearest(given + 2, names, n) : NULL;
+	if (near)
+		return error_set(&c->err, RC_USAGE, "no option %s: did you mean --%s?", given,
+				 near);
+	for (size_t i = 0; i < n && at < sizeof text; i++) {
+		int len = snprintf(text + at, sizeof text - at, " --%s", names[i]);
+		at += len > 0 ? (size_t)len : 0;
+	}
+	return error_set(&c->err, RC_USAGE, "no option %s; there are:%s", given, text);
+}
+
+static const struct word *find_word(const char *given, const struct word *words, size_t count)
+{
+	size_t len = strcspn(given, "=");
+	for (size_t i = 0; i < count; i++) {
+		if (given[1] != '-' && words[i].letter == given[1])
+			return &words[i];
+		if (given[1] == '-' && strlen(words[i].name) == len - 2 &&
+		    strncmp(given + 2, words[i].name, len - 2) == 0)
+			return &words[i];
+	}
+	return NULL;
+}
+
+/* One option at argv[i]; returns how many words it took in *took. */
+static enum rc read_word(struct cli *c, const struct word *words, size_t count, int argc,
+			 char **argv, int i, int *took)
+{
+	const char *given = argv[i];
+	const struct word *w = find_word(given, words, count);
+	if (!w)
+		return unknown_word(c, given, words, count);
+	bool is_long = given[1] == '-';
+	const char *joined = is_long ? strchr(given, '=') : given[2] ? given + 1 : NULL;
+	*took = 1;
+	if (!w->argument) {
+		if (joined)
+			return error_set(&c->err, RC_USAGE, "--%s takes no value", w->name);
+		*w->flag = true;
+		return RC_OK;
+	}
+	if (!joined && i + 1 >= argc)
+		return error_set(&c->err, RC_USAGE, "--%s wants a value: %s", w->name, w->argument);
+	*w->value = joined ? joined + 1 : argv[i + 1];
+	*took = joined ? 1 : 2;
+	return RC_OK;
+}
+
+static const char help_prose[] = "show this text";
+
+static void print_help(const struct cli *c, const struct word *words, size_t count)
+{
+	printf("usage: callspan %s %s\n\n%s\n\n", c->command->name, c->command->synopsis,
+	       c->command->prose);
+	cmd_print_words(stdout, words, count);
+}
+
+void cmd_print_words(FILE *to, const struct word *words, size_t count)
+{
+	char left[80];
+	for (size_t i = 0; i < count; i++) {
+		const struct word *w = &words[i];
+		char letter[8] = "    ";
+		if (w->letter)
+			snprintf(letter, sizeof letter, "-%c, ", w->letter);
+		snprintf(left, sizeof left, "%s--%s%s%s", letter, w->name, w->argument ? " " : "",
+			 w->argument ? w->argument : "");
+		fprintf(to, "  %-34s %s\n", left, w->prose);
+	}
+}
+
+enum rc cmd_words(struct cli *c, const struct word *words, size_t words_count, int argc,
+		  char **argv, const char **arguments, int most, int *count)
+{
+	bool help = false;
+	const struct word everywhere[] = {
+		{ 0, "store", "DIR", "the store to use", &c->store_given, NULL },
+		{ 0, "config", "FILE", "a configuration file that names the store",
+		  &c->config_given, NULL },
+		{ 0, "help", NULL, help_prose, NULL, &help },
+	};
+	struct word all[CHOICES];
+	size_t n = 0;
+	ASSERT(words_count + 3 <= CHOICES);
+	for (size_t i = 0; i < words_count; i++)
+		all[n++] = words[i];
+	for (size_t i = 0; i < 3; i++)
+		all[n++] = everywhere[i];
+	int given = 0;
+	bool plain = false;
+	for (int i = 1; i < argc && !help;) {
+		int took = 1;
+		if (!plain && strcmp(argv[i], "--") == 0) {
+			plain = true;
+		} else if (!plain && argv[i][0] == '-' && argv[i][1]) {
+			enum rc rc = read_word(c, all, n, argc, argv, i, &took);
+			if (rc != RC_OK)
+				return rc;
+		} else if (given == most) {
+			return error_set(&c->err, RC_USAGE,
+					 "one word too many: %.100s (callspan %s %s)", argv[i],
+					 c->command->name, c->command->synopsis);
+		} else {
+			arguments[given++] = argv[i];
+		}
+		i += took;
+	}
+	if (count)
+		*count = given;
+	if (help)
+		print_help(c, all, n);
+	return help ? RC_END : RC_OK;
+}
+
+enum rc cmd_global_words(struct cli *c, const struct word *words, size_t words_count, int argc,
+			 char **argv, int *at)
+{
+	int i = 1;
+	while (i < argc && argv[i][0] == '-') {
+		int took = 1;
+		enum rc rc = read_word(c, words, words_count, argc, argv, i, &took);
+		if (rc != RC_OK)
+			return rc;
+		i += took;
+	}
+	*at = i;
+	return RC_OK;
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+void cmd_put_text(json_t *request, const char *member, const char *text)
+{
+	if (!text)
+		return;
+	json_t *value = json_string(text);
+	/* What is not UTF-8 is the name of nothing. */
+	json_object_set_new(request, member, value ? value : json_string(""));
+}
+
+enum rc cmd_put_time(struct cli *c, json_t *request, const char *member, const char *text)
+{
+	int64_t ts_ns;
+	if (!text)
+		return RC_OK;
+	if (!clock_parse(text, &ts_ns))
+		return error_set(
+			&c->err, RC_USAGE,
+			"--%s %.40s: not a time; write YYYY-MM-DD, \"YYYY-MM-DD HH:MM[:SS]\", "
+			"RFC 3339, @SECONDS, or -30m, -12h, -7d",
+			member, text);
+	json_object_set_new(request, member, json_integer(ts_ns / 1000));
+	return RC_OK;
+}
+
+enum rc cmd_put_number(struct cli *c, json_t *request, const char *member, const char *text)
+{
+	if (!text)
+		return RC_OK;
+	char *end;
+	long long n = strtoll(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || n > INT32_MAX)
+		return error_set(&c->err, RC_USAGE, "--%s %.40s: a number is wanted (0: all)",
+				 member, text);
+	json_object_set_new(request, member, json_integer(n));
+	return RC_OK;
+}
