@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* payload.h: what the payload types are that no SDP maps (RFC 3551, 6). */
+#ifndef CALLSPAN_RTP_PAYLOAD_H
+#define CALLSPAN_RTP_PAYLOAD_H
+
+#include "rtp/rtp.h"
+
+/* The entry of a map for a payload type, or NULL. */
+const struct media_payload *payload_find(const struct media_payload *map, unsigned count,
+					 uint8_t type);
+
+/* The static audio payload type, or NULL. */
+const struct media_payload *payload_static(uint8_t type);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* stream.h: one sender's packets on one flow: order, duplicates, jitter, and its open chunk.
+ *
+ * A stream is what every packet touches, so it is laid out by how often: two cache lines for each
+ * packet, and apart from them what chunks and the unusual need.  Two short logs let the end of a
+ * call be exact: of the last frames of closed chunks, and of the last packets that were not stored.
+ * What came after the end is taken back out of the figures with them, even where its chunk has been
+ * handed over.
+ *
+ * One thread owns all streams.  They are made at start; none is ever allocated.
+ */
+#ifndef CALLSPAN_RTP_STREAM_H
+#define CALLSPAN_RTP_STREAM_H
+
+#include "rtp/chunk.h"
+#include "rtp/flow.h"
+#include "rtp/rtp.h"
+#include "rtp/sequence.h"
+
+#define STREAM_LOG       16 /* packets */
+#define STREAM_TYPE_NONE 0xff
+
+struct media;
+
+struct stream {
+	/* first line: which packet is it */
+	uint32_t ssrc;
+	uint32_t flow;
+	struct numbering now;
+	uint64_t distinct;  /* packets that were no duplicates, events too */
+	uint32_t jitter;    /* RFC 3550, A.8: in timestamp units × 16 */
+	uint32_t time_step; /* most usual difference of timestamps, 0 unknown */
+	uint8_t type;       /* a payload type that is known to be stored, or STREAM_TYPE_NONE */
+	uint8_t votes;      /* for time_step */
+	/* second line: where does it go */
+	_Alignas(64) struct chunk_writer writer;
+	uint64_t bytes; /* of audio payload */
+	uint32_t clock_rate;
+};
+_Static_assert(sizeof(struct stream) == 128, "two cache lines, fetched as a pair");
+
+/* The last packets of some kinds. */
+struct stream_log {
+	int64_t arrival_us[STREAM_LOG];
+	uint16_t number[STREAM_LOG], payload_len[STREAM_LOG];
+	uint8_t kind[STREAM_LOG];
+	uint32_t count; /* of all there were; the place is count % STREAM_LOG */
+};
+
+/* What is needed when chunks open and close, and for what is unusual. */
+struct stream_cold {
+	uint32_t next;         /* of the flow's streams; of the free ones */
+	uint32_t newer, older; /* of the streams with an open chunk */
+	bool open;             /* it is among those */
+	bool named;            /* the codec's name came from a map */
+	bool recorded;         /* a record has been sent */
+	uint8_t track;
+	uint16_t number;            /* stream number in the call */
+	uint64_t chunks;            /* counter of the next chunk */
+	int64_t opened_ns;          /* when the open chunk was begun */
+	int64_t recorded_us;        /* when the last record was sent, by arrivals */
+	int64_t first_us, start_us; /* first packet; first audio frame (0: none yet) */
+	int64_t end_us;             /* last audio frame of those kept */
+	uint32_t first_timestamp;   /* of the first packet */
+	uint16_t first_number;      /* its sequence number */
+	uint64_t highest;           /* highest number stored before the newest */
+	uint64_t closed_highest;    /* the same, over chunks that are closed */
+	struct sequence_past past;
+	struct stream_log closed; /* frames of closed chunks */
+	struct stream_log aside;  /* packets not stored, and those reordered */
+	uint64_t others;          /* distinct packets that are no audio: events */
+	uint64_t late, duplicates, reordered, events, dropped, truncated, cut;
+	uint32_t event_timestamps[2]; /* the last two events */
+	uint8_t event_count;          /* how many of those are set */
+	uint8_t types_count;
+	uint8_t types[8];
+	uint8_t channels;
+	uint32_t ptime_ms; /* as the SDP says */
+	char codec[32];
+};
+
+struct stream_set {
+	struct stream *at;        /* owned */
+	struct stream_cold *cold; /* owned */
+	uint32_t max, used, free, live;
+	uint32_t oldest, newest; /* streams with an open chunk, in the order they were opened */
+};
+
+bool stream_set_init(struct stream_set *t, uint32_t max);
+void stream_set_release(struct stream_set *t);
+
+/* Begin a stream on flow `flow`, with its first packet's header (which is not taken yet).  NONE: no
+ * more streams, for the recorder or for the expectation. */
+uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, int64_t ts_ns);
+
+/* Take one RTP packet: count what becomes of it, keep its bytes if it is audio. */
+void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
+		 const struct rtp_header *h);
+
+/* End the first stream of its flow's list: cut what came after until_ns (INT64_MAX: nothing), hand
+ * over its open chunk, send its last record, free it. */
+void stream_end(struct media *m, uint32_t stream, int64_t until_ns);
+
+/* Signalling has said more of what the payload types are. */
+void stream_remap(struct media *m, uint32_t stream);
+
+/* Close the chunks that have been open for a second. */
+void stream_tick(struct media *m, int64_t now_ns);
+
+#endif
