@@ -30,7 +30,7 @@
  * STORE/policy.yaml         the policy in force
  * STORE/VERSION             "callspan store 1\n" */
 #define STORE_VERSION_LINE "callspan store 1\n"
-#define STORE_PATH 4096
+#define STORE_PATH         4096
 
 struct sign_pair;
 
@@ -40,12 +40,12 @@ enum rc store_check_version(const char *store, struct error *err) MUST_USE;
 /* Make STORE/recorder (0700) with vault.pub, sign.key (0600) and sign.pub, all synced.  STORE exists.
  * RC_FAILED when one of them exists already. */
 enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
-                            const uint8_t metadata_public[32], const struct sign_pair *sign,
-                            struct error *err) MUST_USE;
+			    const uint8_t metadata_public[32], const struct sign_pair *sign,
+			    struct error *err) MUST_USE;
 enum rc store_read_vault_public(const char *store, uint8_t audio_public[32],
-                                uint8_t metadata_public[32], struct error *err) MUST_USE;
+				uint8_t metadata_public[32], struct error *err) MUST_USE;
 enum rc store_read_sign_public(const char *store, uint8_t sign_public[32],
-                               struct error *err) MUST_USE;
+			       struct error *err) MUST_USE;
 /* The recorder's id: 16 hex digits of its public signing key's SHA-256. */
 #define RECORDER_ID 17
 void store_recorder_id(const uint8_t sign_public[32], char id[RECORDER_ID]);
@@ -56,9 +56,26 @@ enum rc store_recorder_lock(const char *store, int *fd, struct error *err) MUST_
 /* ---- what a recording holds: messages ------------------------------------------------ */
 
 enum call_state { CALL_TRYING, CALL_RINGING, CALL_TALKING, CALL_ENDED };
-enum call_outcome { OUTCOME_NONE, OUTCOME_ANSWERED, OUTCOME_CANCELLED, OUTCOME_FAILED, OUTCOME_UNANSWERED };
-enum call_ended_by { ENDED_BY_NONE, ENDED_BY_CALLER, ENDED_BY_CALLEE, ENDED_BY_TIMEOUT, ENDED_BY_CAPTURE_END };
-enum call_direction { DIRECTION_UNKNOWN, DIRECTION_INBOUND, DIRECTION_OUTBOUND, DIRECTION_INTERNAL };
+enum call_outcome {
+	OUTCOME_NONE,
+	OUTCOME_ANSWERED,
+	OUTCOME_CANCELLED,
+	OUTCOME_FAILED,
+	OUTCOME_UNANSWERED
+};
+enum call_ended_by {
+	ENDED_BY_NONE,
+	ENDED_BY_CALLER,
+	ENDED_BY_CALLEE,
+	ENDED_BY_TIMEOUT,
+	ENDED_BY_CAPTURE_END
+};
+enum call_direction {
+	DIRECTION_UNKNOWN,
+	DIRECTION_INBOUND,
+	DIRECTION_OUTBOUND,
+	DIRECTION_INTERNAL
+};
 enum track { TRACK_CALLER = 0, TRACK_CALLEE = 1 };
 
 /* Names as the command line's contract spells them; "" or NULL for NONE. */
@@ -92,33 +109,35 @@ struct call_record {
 	int64_t imported_us; /* wall clock at import, else 0 */
 	bool retain_from_call;
 	uint32_t holds_count;
-	struct { int64_t from_us, to_us; } holds[16]; /* time on hold; to_us 0: still */
+	struct {
+		int64_t from_us, to_us;
+	} holds[16]; /* time on hold; to_us 0: still */
 	uint32_t coverage_count;
 	char coverage[COVERAGE_MAX][24]; /* "truncated", "codec-unknown", "srtp-no-key", ... */
 };
 
 /* A stream's statistics, sent once when it ends (and at the latest with its call). */
 struct stream_record {
-	uint64_t call;    /* call number (below); not stored */
-	uint16_t stream;  /* stream number, unique in the call */
-	uint8_t track;    /* enum track */
-	uint8_t foreign;  /* 1: from a foreign source, muted by default */
+	uint64_t call;   /* call number (below); not stored */
+	uint16_t stream; /* stream number, unique in the call */
+	uint8_t track;   /* enum track */
+	uint8_t foreign; /* 1: from a foreign source, muted by default */
 	uint32_t ssrc;
 	struct endpoint src, dst;
-	char codec[32];   /* the SDP's encoding name; "" when no SDP names it */
+	char codec[32]; /* the SDP's encoding name; "" when no SDP names it */
 	uint8_t payload_types[8];
 	uint32_t payload_types_count;
 	uint32_t clock_rate; /* Hz */
 	uint32_t channels;
-	uint32_t ptime_ms;   /* most usual time step; 0 unknown */
-	uint64_t packets;    /* distinct RTP audio packets */
-	uint64_t bytes;      /* audio payload bytes of those */
+	uint32_t ptime_ms; /* most usual time step; 0 unknown */
+	uint64_t packets;  /* distinct RTP audio packets */
+	uint64_t bytes;    /* audio payload bytes of those */
 	uint64_t lost, late, duplicates, reordered;
-	uint64_t events;     /* distinct telephone-events */
-	uint64_t cut;        /* frames cut after the call's end, not in `packets` */
-	uint64_t dropped;    /* frames received and not stored (no buffer, disk, oversize) */
-	uint64_t truncated;  /* frames cut by the snap length */
-	double jitter_ms;    /* RFC 3550 interarrival jitter at the end of the stream */
+	uint64_t events;          /* distinct telephone-events */
+	uint64_t cut;             /* frames cut after the call's end, not in `packets` */
+	uint64_t dropped;         /* frames received and not stored (no buffer, disk, oversize) */
+	uint64_t truncated;       /* frames cut by the snap length */
+	double jitter_ms;         /* RFC 3550 interarrival jitter at the end of the stream */
 	int64_t start_us, end_us; /* first and last frame */
 	int64_t until_us;         /* frames later than this are not part of the call; 0: all are */
 	bool complete;            /* no frame dropped, none truncated */
@@ -128,30 +147,30 @@ struct stream_record {
 
 /* Record types; also the first byte of the nonce. */
 enum record_type {
-	RECORD_SLOT = 1,    /* plain: a call's id and the hash of its slot */
-	RECORD_CHUNK = 2,   /* sealed with the audio key */
-	RECORD_CALL = 3,    /* sealed with the metadata key, as the next two */
+	RECORD_SLOT = 1,  /* plain: a call's id and the hash of its slot */
+	RECORD_CHUNK = 2, /* sealed with the audio key */
+	RECORD_CALL = 3,  /* sealed with the metadata key, as the next two */
 	RECORD_STREAM = 4,
 	RECORD_SIGNALLING = 5,
-	RECORD_ATTEST = 6,  /* plain, signed */
-	RECORD_PAD = 7,     /* plain zeros up to a multiple of 4096 */
-	RECORD_FOOTER = 8   /* plain: the table of records */
+	RECORD_ATTEST = 6, /* plain, signed */
+	RECORD_PAD = 7,    /* plain zeros up to a multiple of 4096 */
+	RECORD_FOOTER = 8  /* plain: the table of records */
 };
 
 #define CHUNK_PAYLOAD 8192 /* bytes of frames a chunk holds */
-#define CHUNK_TABLE 1024   /* bytes of frame records a chunk holds */
-#define CHUNK_HEADER 40
+#define CHUNK_TABLE   1024 /* bytes of frame records a chunk holds */
+#define CHUNK_HEADER  40
 
 /* A chunk on its way from a stream to a writer: the message and the audio in one pool buffer.
  * `body` is laid out as docs/segment-format.md says of a chunk body: header, table of
  * frame records, then the frames' bytes.  While the chunk is open, its parts lie apart (header, table, payload
  * each at its fixed place); rtp's chunk_close() has nothing to move: the writer gets three pieces. */
 struct chunk {
-	uint64_t call;      /* call number */
-	uint64_t counter;   /* of this stream, from 0, never reused */
+	uint64_t call;    /* call number */
+	uint64_t counter; /* of this stream, from 0, never reused */
 	uint16_t stream;
 	uint8_t track;
-	uint8_t thread;     /* capture thread that owns the buffer */
+	uint8_t thread; /* capture thread that owns the buffer */
 	uint32_t frames;
 	uint32_t table_len;
 	uint32_t payload_len;
@@ -162,26 +181,28 @@ struct chunk {
 
 /* A call begins: the writer makes its keys, its slot and chooses its segment. */
 struct store_open {
-	uint64_t call; /* call number: given by signalling, never used twice while a recorder runs */
+	uint64_t
+		call; /* call number: given by signalling, never used twice while a recorder runs */
 	struct uuid id;
-	int64_t start_us;        /* packet time: its hour names the segment */
-	char retention[32];      /* retention class, [a-z0-9-] */
+	int64_t start_us;   /* packet time: its hour names the segment */
+	char retention[32]; /* retention class, [a-z0-9-] */
 };
 
 struct store_writer;
 struct store_writer_config {
-	const char *store;       /* borrowed for the call: STORE */
-	unsigned writer_no;      /* several writers never share a segment */
-	size_t segment_bytes;    /* a segment this large takes no new call */
-	int64_t sync_ns;         /* group sync interval, wall clock */
-	unsigned done_needed;    /* store_writer_done() calls that end a call: capture threads + 1 for signalling */
+	const char *store;    /* borrowed for the call: STORE */
+	unsigned writer_no;   /* several writers never share a segment */
+	size_t segment_bytes; /* a segment this large takes no new call */
+	int64_t sync_ns;      /* group sync interval, wall clock */
+	unsigned
+		done_needed; /* store_writer_done() calls that end a call: capture threads + 1 for signalling */
 	struct counters *counters; /* borrowed */
 };
 
 /* Reads vault.pub and sign.key of STORE/recorder.  RC_FAILED with one line when the store is
  * missing, of another version, or lacks its keys. */
 enum rc store_writer_new(struct store_writer **out, const struct store_writer_config *cfg,
-                         struct error *err) MUST_USE;
+			 struct error *err) MUST_USE;
 /* Attest, footer and sync everything, then free.  RC_FAILED when something could not be written. */
 enum rc store_writer_finish(struct store_writer *w, struct error *err) MUST_USE;
 
@@ -212,7 +233,7 @@ bool stream_record_unpack(struct stream_record *r, const uint8_t *buf, size_t le
 
 /* ---- keys ------------------------------------------------------------------------------- */
 
-#define KEY_BYTES 32
+#define KEY_BYTES  32
 #define SLOT_BYTES 256
 
 struct call_keys {
@@ -221,8 +242,12 @@ struct call_keys {
 };
 
 /* An X25519 pair for sealing, an Ed25519 pair for signing. */
-struct seal_pair { uint8_t public_key[32], secret_key[32]; };
-struct sign_pair { uint8_t public_key[32], secret_key[64]; };
+struct seal_pair {
+	uint8_t public_key[32], secret_key[32];
+};
+struct sign_pair {
+	uint8_t public_key[32], secret_key[64];
+};
 void seal_pair_new(struct seal_pair *p);
 void sign_pair_new(struct sign_pair *p);
 
@@ -236,16 +261,16 @@ bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pa
  * out has PASSPHRASE_BOX(len) bytes. */
 #define PASSPHRASE_BOX(len) ((len) + 64)
 enum rc passphrase_seal(uint8_t *out, const uint8_t *in, size_t len, const char *passphrase,
-                        struct error *err) MUST_USE;
+			struct error *err) MUST_USE;
 /* RC_REFUSED when the passphrase is wrong. */
 enum rc passphrase_open(uint8_t *out, const uint8_t *in, size_t boxed_len, const char *passphrase,
-                        struct error *err) MUST_USE;
+			struct error *err) MUST_USE;
 
 /* AES-256-GCM with a 32-byte key and a 12-byte nonce, for sealed index rows. out: len + 16. */
 void gcm_seal(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32],
-              const uint8_t nonce[12], const void *aad, size_t aad_len);
+	      const uint8_t nonce[12], const void *aad, size_t aad_len);
 bool gcm_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32],
-              const uint8_t nonce[12], const void *aad, size_t aad_len);
+	      const uint8_t nonce[12], const void *aad, size_t aad_len);
 void sign_bytes(uint8_t sig[64], const void *data, size_t len, const struct sign_pair *pair);
 bool sign_verify(const uint8_t sig[64], const void *data, size_t len, const uint8_t public_key[32]);
 void digest_sha256(uint8_t out[32], const void *data, size_t len);
@@ -261,11 +286,11 @@ struct segment_record {
 	uint32_t type;   /* enum record_type */
 	uint8_t track;
 	uint16_t stream;
-	uint32_t slot;   /* which slot of the .keys file holds its call's keys */
+	uint32_t slot; /* which slot of the .keys file holds its call's keys */
 	uint64_t counter;
 	const uint8_t *body;
 	uint32_t body_len;
-	bool attested;   /* an attest seen by segment_verify() covers it */
+	bool attested; /* an attest seen by segment_verify() covers it */
 };
 
 struct segment;
@@ -288,13 +313,13 @@ enum rc segment_next(struct segment *s, uint64_t *offset, struct segment_record 
 /* The next record of one call (its RECORD_SLOT too), in file order.  Start with *cursor = 0.  Uses the footer's table when
  * there is one, else looks at every header.  RC_END at the end, RC_DAMAGED when the table is wrong. */
 enum rc segment_call_next(struct segment *s, uint32_t slot, uint64_t *cursor,
-                          struct segment_record *r) MUST_USE;
+			  struct segment_record *r) MUST_USE;
 
 /* What a RECORD_SLOT says; it stays when the slot is destroyed.  False: it is not one. */
 bool segment_slot_record(const struct segment_record *r, struct uuid *call, int64_t *start_us);
 
 struct slot {
-	struct uuid call;      /* nil: never used, or destroyed */
+	struct uuid call; /* nil: never used, or destroyed */
 	bool destroyed;
 	int64_t start_us;
 	uint32_t number;
@@ -305,31 +330,33 @@ enum rc segment_slot(struct segment *s, uint32_t n, struct slot *out, struct err
 /* Open slot n's keys with whichever secrets are given (NULL: without it).  RC_DAMAGED when a given secret does not open it or
  * it names another call, RC_NOT_FOUND when it was destroyed. */
 enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audio,
-                     const struct seal_pair *metadata, struct call_keys *out, struct error *err) MUST_USE;
+		     const struct seal_pair *metadata, struct call_keys *out,
+		     struct error *err) MUST_USE;
 /* Overwrite a slot in place, sync, read back (vault only). */
 enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
 
 /* Decrypt a sealed record's body into out (body_len - 16 bytes).  False: it was altered. */
-bool segment_unseal(const struct segment *s, const struct segment_record *r, const struct call_keys *keys,
-                    uint8_t *out);
+bool segment_unseal(const struct segment *s, const struct segment_record *r,
+		    const struct call_keys *keys, uint8_t *out);
 
 /* What a walk over a whole segment found. */
 struct segment_report {
 	uint64_t records, chunks, attests;
-	uint64_t valid_end;      /* bytes */
-	uint64_t attested_end;   /* bytes covered by a good attest */
+	uint64_t valid_end;    /* bytes */
+	uint64_t attested_end; /* bytes covered by a good attest */
 	uint64_t file_bytes;
 	uint32_t slots;
-	bool footer;             /* closed cleanly */
+	bool footer; /* closed cleanly */
 	bool damaged;
-	char what[256];          /* the first damage found: names the offset and the record */
+	char what[256]; /* the first damage found: names the offset and the record */
 };
 
 /* Check everything that can be checked without secrets: CRCs, attest chain and signatures by `sign_public`
  * (the enrolled key), slots against RECORD_SLOT hashes, counters, the head noted in the slot
  * file, footer.  RC_DAMAGED with report->what filled when anything is wrong; a torn tail after a crash is
  * not damage. */
-enum rc segment_verify(struct segment *s, const uint8_t sign_public[32], struct segment_report *report) MUST_USE;
+enum rc segment_verify(struct segment *s, const uint8_t sign_public[32],
+		       struct segment_report *report) MUST_USE;
 
 /* ---- policy ------------------------------------------------------------------------------ */
 
@@ -341,7 +368,7 @@ struct policy_class {
 
 struct policy {
 	char name[32];
-	char hash[65];  /* hex SHA-256 of the file */
+	char hash[65]; /* hex SHA-256 of the file */
 	struct policy_class classes[16];
 	uint32_t classes_count;
 	uint32_t default_class; /* index */
@@ -356,7 +383,8 @@ int policy_purpose(const char *name);
 /* Read a policy file.  RC_FAILED when it cannot be read, RC_USAGE with "file:line:column: what" when it is wrong. */
 enum rc policy_read(struct policy *p, const char *path, struct error *err) MUST_USE;
 /* The same from memory; `name` stands for the file in errors. */
-enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name, struct error *err) MUST_USE;
+enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name,
+		     struct error *err) MUST_USE;
 /* The class of that name; the default class when the policy has none of that name. */
 const struct policy_class *policy_class_named(const struct policy *p, const char *name);
 /* When a recording of this class that ended at end_us expires (calendar months in local time; 29 February → 28). */
@@ -364,33 +392,48 @@ int64_t policy_expiry_us(const struct policy_class *c, int64_t end_us);
 
 /* ---- index (src/store/index.c): an ordered key-value store ------------------------------- */
 
-enum index_family { INDEX_CALLS, INDEX_BY_TIME, INDEX_BY_PARTY, INDEX_CONVERSATIONS, INDEX_EXPIRY, INDEX_HOLDS,
-                    INDEX_SEGMENTS, INDEX_PEOPLE, INDEX_REQUESTS, INDEX_REVIEWS, INDEX_AUDIT, INDEX_META, INDEX_FAMILIES };
+enum index_family {
+	INDEX_CALLS,
+	INDEX_BY_TIME,
+	INDEX_BY_PARTY,
+	INDEX_CONVERSATIONS,
+	INDEX_EXPIRY,
+	INDEX_HOLDS,
+	INDEX_SEGMENTS,
+	INDEX_PEOPLE,
+	INDEX_REQUESTS,
+	INDEX_REVIEWS,
+	INDEX_AUDIT,
+	INDEX_META,
+	INDEX_FAMILIES
+};
 
 struct index;
 struct index_batch;
 struct index_cursor;
 /* wait_ms: how long to wait for another process's lock. */
-enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms, struct error *err) MUST_USE;
+enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms,
+		   struct error *err) MUST_USE;
 void index_close(struct index *x);
 /* RC_DAMAGED when a cursor has met something unreadable (it then ended early); asked once after walking. */
 enum rc index_health(const struct index *x, struct error *err) MUST_USE;
 /* Value owned by the caller (free()); RC_NOT_FOUND. */
 enum rc index_get(struct index *x, enum index_family f, const void *key, size_t key_len,
-                  uint8_t **value, size_t *value_len, struct error *err) MUST_USE;
+		  uint8_t **value, size_t *value_len, struct error *err) MUST_USE;
 struct index_batch *index_batch_new(struct index *x);
 void index_batch_put(struct index_batch *b, enum index_family f, const void *key, size_t key_len,
-                     const void *value, size_t value_len);
-void index_batch_delete(struct index_batch *b, enum index_family f, const void *key, size_t key_len);
+		     const void *value, size_t value_len);
+void index_batch_delete(struct index_batch *b, enum index_family f, const void *key,
+			size_t key_len);
 /* Atomic and synced; frees the batch. */
 enum rc index_batch_commit(struct index_batch *b, struct error *err) MUST_USE;
 void index_batch_drop(struct index_batch *b);
 /* Ascending (or descending) from the first key >= (<=) `from`; from NULL: from the end concerned. */
 struct index_cursor *index_cursor_new(struct index *x, enum index_family f, const void *from,
-                                      size_t from_len, bool descending);
+				      size_t from_len, bool descending);
 /* False at the end.  Pointers borrowed until the next call. */
 bool index_cursor_next(struct index_cursor *c, const uint8_t **key, size_t *key_len,
-                       const uint8_t **value, size_t *value_len);
+		       const uint8_t **value, size_t *value_len);
 void index_cursor_free(struct index_cursor *c);
 
 #endif

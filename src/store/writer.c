@@ -443,6 +443,7 @@ enum rc store_writer_finish(struct store_writer *w, struct error *err)
 	enum rc rc = RC_OK;
 	struct segment_write *next;
 
+	close_calls(w); /* while their segments are there */
 	for (struct segment_write *s = w->home.segments; s; s = next) {
 		char name[SEGMENT_NAME];
 		next = s->next;

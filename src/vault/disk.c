@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* disk.c: small files that are there whole or not at all, and moving large ones.
+ *
+ * Everything is synced before it is relied upon.  Nothing here follows a symbolic link at the end of a
+ * path: STORE/recorder belongs to a process that may have been taken over.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vault/parts.h"
+
+void disk_path(char path[STORE_PATH], const char *dir, const char *name)
+{
+	int n = snprintf(path, STORE_PATH, "%s/%s", dir, name);
+	ASSERT(n > 0 && n < STORE_PATH);
+}
+
+static enum rc write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	while (len) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return RC_FAILED;
+		p += n;
+		len -= (size_t)n;
+	}
+	return RC_OK;
+}
+
+/* Up to `size` bytes that are there now; -1 with errno set. */
+static ssize_t read_all(int fd, char *buf, size_t size)
+{
+	size_t at = 0;
+	while (at < size) {
+		ssize_t n = read(fd, buf + at, size - at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	return (ssize_t)at;
+}
+
+enum rc disk_read(const char *path, size_t most, char **text, size_t *len, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_errno(err, errno == ENOENT ? RC_NOT_FOUND : RC_FAILED, errno, "%s",
+				   path);
+	struct stat st;
+	enum rc rc = RC_OK;
+	char *buf = NULL;
+	if (fstat(fd, &st) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	else if (!S_ISREG(st.st_mode) || (size_t)st.st_size > most)
+		rc = error_set(err, RC_FAILED, "%s: not a file of at most %zu bytes", path, most);
+	if (rc == RC_OK) {
+		buf = malloc((size_t)st.st_size + 1);
+		ASSERT(buf);
+		ssize_t n = read_all(fd, buf, (size_t)st.st_size);
+		if (n < 0)
+			rc = error_errno(err, RC_FAILED, errno, "%s", path);
+		*len = n < 0 ? 0 : (size_t)n;
+		buf[*len] = '\0';
+	}
+	close(fd);
+	if (rc != RC_OK)
+		free(buf);
+	else
+		*text = buf;
+	return rc;
+}
+
+static enum rc write_synced(const char *path, int flags, mode_t mode, const void *data, size_t len,
+			    struct error *err)
+{
+	int fd = open(path, flags | O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	enum rc rc = RC_OK;
+	if (write_all(fd, data, len) != RC_OK || fsync(fd) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	if (close(fd) != 0 && rc == RC_OK)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	return rc;
+}
+
+enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode, struct error *err)
+{
+	return write_synced(path, O_EXCL, mode, data, len, err);
+}
+
+enum rc disk_append(const char *path, const void *data, size_t len, struct error *err)
+{
+	return write_synced(path, O_APPEND, 0600, data, len, err);
+}
+
+enum rc disk_make_dir(const char *path, mode_t mode, struct error *err)
+{
+	if (mkdir(path, mode) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	return RC_OK;
+}
+
+enum rc disk_sync_dir(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	enum rc rc = RC_OK;
+	if (fsync(fd) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	close(fd);
+	return rc;
+}
+
+bool disk_is_file(const char *path, uint64_t *size)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (size)
+		*size = (uint64_t)st.st_size;
+	return true;
+}
+
+bool disk_same(const char *a, const char *b)
+{
+	enum { PIECE = 1 << 16 };
+	int fd[2] = { open(a, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
+		      open(b, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) };
+	char *buf = malloc(2 * PIECE);
+	ASSERT(buf);
+	bool same = fd[0] >= 0 && fd[1] >= 0;
+	ssize_t n = 1;
+	while (same && n > 0) {
+		n = read_all(fd[0], buf, PIECE);
+		same = n >= 0 && read_all(fd[1], buf + PIECE, PIECE) == n &&
+		       memcmp(buf, buf + PIECE, (size_t)n) == 0;
+	}
+	free(buf);
+	for (int i = 0; i < 2; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+	}
+	return same;
+}
+
+/* The folder a path lies in. */
+static void parent_of(char parent[STORE_PATH], const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	ASSERT(slash && slash != path && slash - path < STORE_PATH);
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = '\0';
+}
+
+static enum rc copy_bytes(int from, int to)
+{
+	enum { COPY = 1 << 20 };
+	char *buf = malloc(COPY);
+	ASSERT(buf);
+	ssize_t n;
+	enum rc rc = RC_OK;
+	while (rc == RC_OK && (n = read(from, buf, COPY)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		rc = n < 0 ? RC_FAILED : write_all(to, buf, (size_t)n);
+	}
+	free(buf);
+	return rc;
+}
+
+/* Across file systems: whole and synced under another name before it gets its own. */
+static enum rc copy_file(const char *from, const char *to, struct error *err)
+{
+	char part[STORE_PATH];
+	int n = snprintf(part, sizeof part, "%s.part", to);
+	ASSERT(n > 0 && n < STORE_PATH);
+	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (in < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", from);
+	(void)unlink(part);
+	int out = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	enum rc rc = RC_OK;
+	if (out < 0 || copy_bytes(in, out) != RC_OK || fsync(out) != 0 || rename(part, to) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", to);
+	close(in);
+	if (out >= 0)
+		close(out);
+	if (rc != RC_OK)
+		(void)unlink(part);
+	return rc;
+}
+
+enum rc disk_move(const char *from, const char *to, struct error *err)
+{
+	char from_dir[STORE_PATH], to_dir[STORE_PATH];
+	parent_of(from_dir, from);
+	parent_of(to_dir, to);
+	if (!disk_is_file(from, NULL))
+		return error_set(err, RC_FAILED, "%s: not a regular file", from);
+	bool moved = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0;
+	if (!moved && errno != EXDEV)
+		return error_errno(err, RC_FAILED, errno, "%s", to);
+	enum rc rc = moved ? RC_OK : copy_file(from, to, err);
+	if (rc == RC_OK)
+		rc = disk_sync_dir(to_dir, err);
+	if (rc == RC_OK && !moved && unlink(from) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", from);
+	if (rc == RC_OK)
+		rc = disk_sync_dir(from_dir, err);
+	return rc;
+}
+
+void disk_remove_tree(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	while (d && (e = readdir(d))) {
+		char below[STORE_PATH];
+		struct stat st;
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		disk_path(below, path, e->d_name);
+		if (lstat(below, &st) == 0 && S_ISDIR(st.st_mode))
+			disk_remove_tree(below);
+		else
+			(void)unlink(below);
+	}
+	if (d)
+		closedir(d);
+	(void)rmdir(path);
+}

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* ingest.c: what recorders have written becomes rows, exactly once; closed segments are taken over.
+ *
+ *   for each segment not yet done:
+ *     its writer lives?  yes: take in records up to the last good attest
+ *                        no:  take in all; end the calls left open; remember size and last attest;
+ *                             move the files out of the recorder's reach
+ *
+ * Rows and the segment's cursor are committed together, so wherever we are killed the next run goes on from
+ * there to the same index.  A damaged segment is taken in as far as it can be read, flagged and audited; it
+ * stops nothing else.  Nothing a segment says is believed further than its slots: a call belongs to the segment
+ * and slot that first brought it, and no other segment can change it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/index.pb-c.h"
+#include "vault/parts.h"
+
+#define CALLS_A_BATCH 1000
+#define LIVE_TRIES    3
+
+static const struct ingest_limits usual = { .calls_a_batch = CALLS_A_BATCH, .commits = 0 };
+
+/* A slot of the segment in hand. */
+struct place {
+	struct call *call; /* owned; NULL until its first record is met */
+	struct call_keys keys;
+	bool skip; /* destroyed, or not to be believed */
+	bool dirty;
+};
+
+struct taking {
+	struct vault *v;
+	const struct ingest_limits *limits;
+	unsigned commits;
+	const char *name;
+	struct segment *s;
+	bool live;
+	struct segment_row row;
+	struct segment_report report;
+	struct place *places;
+	uint32_t places_count;
+	unsigned dirty;
+	struct index_batch *batch;
+	struct error *err;
+};
+
+/* ---- damage --------------------------------------------------------------------------------------- */
+
+/* Flag the segment, once; the entry goes with the next commit. */
+static void damaged(struct taking *t, const char *what)
+{
+	if (t->row.damaged)
+		return;
+	t->row.damaged = true;
+	snprintf(t->row.what, sizeof t->row.what, "%s", what);
+	char detail[SEGMENT_NAME + sizeof t->row.what + 4];
+	snprintf(detail, sizeof detail, "%s: %s", t->name, t->row.what);
+	audit_note(t->v, t->batch,
+		   &(struct audit_entry){ .action = "segment-damaged", .detail = detail });
+	log_warning("segment-damaged", "segment=%s what=\"%s\"", t->name, t->row.what);
+}
+
+static void damaged_at(struct taking *t, const struct segment_record *r, const char *what)
+{
+	char text[128];
+	snprintf(text, sizeof text, "offset %llu: %s", (unsigned long long)r->offset, what);
+	damaged(t, text);
+}
+
+/* ---- committing --------------------------------------------------------------------------------- */
+
+static bool recorded_before(struct taking *t, const struct call *c)
+{
+	uint8_t key[17] = { 'r' }, *value;
+	size_t len;
+	struct error ignored;
+	memcpy(key + 1, c->r.id.b, 16);
+	if (index_get(t->v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
+		return false;
+	Callspan__Index__Recorded *m = callspan__index__recorded__unpack(NULL, len, value);
+	free(value);
+	bool same = m && m->digest.len == 32 && memcmp(m->digest.data, c->digest, 32) == 0;
+	callspan__index__recorded__free_unpacked(m, NULL);
+	return same;
+}
+
+/* The audit trail takes in an ended call's digest; again only when more of it has come. */
+static void audit_recorded(struct taking *t, const struct call *c)
+{
+	char digest[65], detail[SEGMENT_NAME + 96];
+	uint8_t key[17] = { 'r' }, value[64];
+	if (c->r.state != CALL_ENDED || recorded_before(t, c))
+		return;
+	keys_hex(digest, c->digest, 32);
+	snprintf(detail, sizeof detail, "digest=%s segment=%s", digest, t->name);
+	Callspan__Index__Recorded m;
+	callspan__index__recorded__init(&m);
+	m.entry = audit_note(
+		t->v, t->batch,
+		&(struct audit_entry){ .action = "recorded",
+				       .call = &c->r.id,
+				       .outcome = c->attested ? "attested" : "unattested",
+				       .detail = detail });
+	uint8_t copy[32];
+	memcpy(copy, c->digest, 32);
+	m.digest = (ProtobufCBinaryData){ 32, copy };
+	size_t len = callspan__index__recorded__pack(&m, value);
+	memcpy(key + 1, c->r.id.b, 16);
+	index_batch_put(t->batch, INDEX_META, key, sizeof key, value, len);
+}
+
+static void put_dirty(struct taking *t)
+{
+	for (uint32_t i = 0; i < t->places_count && t->dirty; i++) {
+		struct place *p = &t->places[i];
+		if (!p->dirty)
+			continue;
+		p->dirty = false;
+		t->dirty--;
+		p->call->expiry_us = catalogue_expiry(t->v, p->call);
+		catalogue_put(t->batch, p->call, &p->keys);
+	}
+}
+
+/* Rows and cursor together.  RC_AGAIN: that is all that was asked for. */
+static enum rc commit(struct taking *t)
+{
+	put_dirty(t);
+	segments_put(t->batch, t->name, &t->row);
+	enum rc rc = audit_commit(t->v, t->batch, t->err);
+	t->batch = index_batch_new(t->v->index);
+	if (rc == RC_OK && t->limits->commits && ++t->commits >= t->limits->commits)
+		return RC_AGAIN;
+	return rc;
+}
+
+/* ---- records ------------------------------------------------------------------------------------- */
+
+static void mark_dirty(struct taking *t, struct place *p)
+{
+	t->dirty += p->dirty ? 0 : 1;
+	p->dirty = true;
+}
+
+/* The place of a slot number; the slot file bounds how many there can be. */
+static struct place *place_of(struct taking *t, uint32_t slot)
+{
+	if (slot >= segment_slots(t->s))
+		return NULL;
+	if (slot >= t->places_count) {
+		uint32_t count = segment_slots(t->s);
+		t->places = realloc(t->places, count * sizeof *t->places);
+		ASSERT(t->places);
+		memset(t->places + t->places_count, 0,
+		       (count - t->places_count) * sizeof *t->places);
+		t->places_count = count;
+	}
+	return &t->places[slot];
+}
+
+/* Nothing but this segment's slot may speak of a call that came from it. */
+static bool belongs(struct taking *t, const struct call *c, uint32_t slot)
+{
+	if (strcmp(c->segment, t->name) == 0 && c->slot == slot)
+		return true;
+	damaged(t, "a slot names a call that belongs to another segment or slot");
+	return false;
+}
+
+static struct call *new_call(struct taking *t, const struct slot *slot)
+{
+	struct call *c = call_row_new(&slot->call);
+	c->r.start_us = slot->start_us;
+	snprintf(c->segment, sizeof c->segment, "%s", t->name);
+	snprintf(c->class, sizeof c->class, "%s", segment_class(t->s));
+	c->slot = slot->number;
+	c->opened = true;
+	c->stale = true;
+	t->row.calls++;
+	return c;
+}
+
+/* The call of a slot, from the index or new, with its metadata key; false: to be left alone. */
+static enum rc open_place(struct taking *t, struct place *p, uint32_t number)
+{
+	struct slot slot;
+	struct error why;
+	enum rc rc = segment_slot(t->s, number, &slot, &why);
+	p->skip = true;
+	if (rc != RC_OK || slot.destroyed || uuid_is_nil(&slot.call))
+		return RC_OK;
+	rc = catalogue_get(t->v, &slot.call, &p->call, t->err);
+	if (rc == RC_OK && !belongs(t, p->call, number)) {
+		call_row_free(p->call);
+		p->call = NULL;
+		return RC_OK;
+	}
+	if (rc == RC_NOT_FOUND)
+		p->call = new_call(t, &slot);
+	else if (rc != RC_OK)
+		return rc;
+	p->skip = false;
+	rc = segment_keys(t->s, number, NULL, &t->v->keys.metadata, &p->keys, &why);
+	if (rc != RC_OK) {
+		damaged(t, why.text);
+		p->keys.has_metadata = false;
+	} else if (p->call->filed.filed) {
+		(void)call_row_open(p->call, &p->keys);
+	}
+	return RC_OK;
+}
+
+static void take_call(struct taking *t, struct place *p, const struct segment_record *r,
+		      const uint8_t *body, size_t len)
+{
+	struct call_record fresh;
+	struct call *c = p->call;
+	if (!call_record_unpack(&fresh, body, len) || !uuid_equal(&fresh.id, &c->r.id)) {
+		damaged_at(t, r, "a call record that is not one, or of another call");
+		return;
+	}
+	c->r = fresh;
+	c->opened = true;
+	c->stale = true;
+	catalogue_parties(t->v, c);
+}
+
+static void take_stream(struct taking *t, struct place *p, const struct segment_record *r,
+			const uint8_t *body, size_t len)
+{
+	struct stream_record fresh;
+	if (!stream_record_unpack(&fresh, body, len) || fresh.stream != r->stream) {
+		damaged_at(t, r, "a stream record that is not one, or of another stream");
+		return;
+	}
+	*call_row_stream(p->call, fresh.stream) = fresh;
+	p->call->stale |= p->call->opened;
+}
+
+static void take_sealed(struct taking *t, struct place *p, const struct segment_record *r)
+{
+	if (!p->keys.has_metadata)
+		return;
+	uint8_t *body = malloc(r->body_len + 1);
+	ASSERT(body);
+	if (r->body_len < 16 || !segment_unseal(t->s, r, &p->keys, body))
+		damaged_at(t, r, "the record was altered");
+	else if (r->type == RECORD_CALL)
+		take_call(t, p, r, body, r->body_len - 16);
+	else
+		take_stream(t, p, r, body, r->body_len - 16);
+	forget_bytes(body, r->body_len);
+	free(body);
+}
+
+static enum rc take_record(struct taking *t, const struct segment_record *r)
+{
+	t->row.records++;
+	if (r->type == RECORD_ATTEST && r->attested) {
+		digest_sha256(t->row.last_attest, r->body, r->body_len);
+		t->row.has_last_attest = true;
+	}
+	if (r->type < RECORD_SLOT || r->type > RECORD_SIGNALLING)
+		return RC_OK;
+	struct place *p = place_of(t, r->slot);
+	if (!p) {
+		damaged_at(t, r, "a record of a slot that is not there");
+		return RC_OK;
+	}
+	if (!p->call && !p->skip) {
+		enum rc rc = open_place(t, p, r->slot);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (p->skip)
+		return RC_OK;
+	struct call *c = p->call;
+	if (!c->records++)
+		c->first_offset = r->offset;
+	c->last_offset = r->offset;
+	c->chunks += r->type == RECORD_CHUNK;
+	c->attested &= r->attested;
+	segments_digest(c->digest, r);
+	if (r->type == RECORD_CALL || r->type == RECORD_STREAM)
+		take_sealed(t, p, r);
+	mark_dirty(t, p);
+	return RC_OK;
+}
+
+static enum rc take_records(struct taking *t)
+{
+	uint64_t offset = t->row.cursor ? t->row.cursor : segment_first(t->s);
+	uint64_t stop = t->live ? t->report.attested_end : UINT64_MAX;
+	struct segment_record r;
+	while (offset < stop && segment_next(t->s, &offset, &r) == RC_OK) {
+		enum rc rc = take_record(t, &r);
+		t->row.cursor = offset;
+		if (rc == RC_OK && t->dirty >= t->limits->calls_a_batch)
+			rc = commit(t);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+/* ---- when the writer has gone --------------------------------------------------------------------- */
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The recorder stopped before it could end the call: it ends with the last that is known of it. */
+static void end_call(struct call *c)
+{
+	struct call_record *r = &c->r;
+	int64_t end = later(later(r->start_us, r->ring_us), later(r->answer_us, r->end_us));
+	for (size_t i = 0; i < c->streams_count; i++)
+		end = later(end, c->streams[i].end_us);
+	for (uint32_t i = 0; i < r->holds_count; i++)
+		end = later(end, later(r->holds[i].from_us, r->holds[i].to_us));
+	r->end_us = end;
+	r->state = CALL_ENDED;
+	r->ended_by = ENDED_BY_CAPTURE_END;
+	if (r->outcome == OUTCOME_NONE)
+		r->outcome = r->answer_us ? OUTCOME_ANSWERED : OUTCOME_UNANSWERED;
+	if (r->coverage_count < COVERAGE_MAX)
+		snprintf(r->coverage[r->coverage_count++], sizeof r->coverage[0],
+			 "recorder-stopped");
+	c->recorder_stopped = true;
+}
+
+/* The row of a slot that brought no record in this run. */
+static enum rc recall(struct taking *t, uint32_t number, struct place *p)
+{
+	struct slot slot;
+	struct error why;
+	if (segment_slot(t->s, number, &slot, &why) != RC_OK || slot.destroyed ||
+	    uuid_is_nil(&slot.call))
+		return RC_NOT_FOUND;
+	enum rc rc = catalogue_get(t->v, &slot.call, &p->call, t->err);
+	if (rc == RC_OK && (strcmp(p->call->segment, t->name) != 0 || p->call->slot != number)) {
+		call_row_free(p->call);
+		p->call = NULL;
+		return RC_NOT_FOUND;
+	}
+	return rc;
+}
+
+/* End what is open; put into the audit trail what has ended. */
+static enum rc settle(struct taking *t, bool closing)
+{
+	uint32_t slots = closing ? segment_slots(t->s) : t->places_count;
+	for (uint32_t i = 0; i < slots; i++) {
+		struct place *p = place_of(t, i);
+		enum rc rc = !p->call && !p->skip && closing ? recall(t, i, p) : RC_OK;
+		if (rc != RC_OK && rc != RC_NOT_FOUND)
+			return rc;
+		if (!p->call)
+			continue;
+		if (closing && p->call->r.state != CALL_ENDED) {
+			end_call(p->call);
+			mark_dirty(t, p);
+		}
+		audit_recorded(t, p->call);
+		rc = t->dirty >= t->limits->calls_a_batch ? commit(t) : RC_OK;
+		if (rc != RC_OK)
+			return rc;
+		if (!p->dirty) {
+			call_row_free(p->call);
+			p->call = NULL;
+			p->skip = true;
+		}
+	}
+	return RC_OK;
+}
+
+/* The first closing is remembered; later ones (after a reindex) are held against it. */
+static void remember(struct taking *t)
+{
+	struct segment_row *row = &t->row;
+	uint64_t keys_bytes = segments_keys_bytes(t->v, t->name);
+	if (row->closed_bytes) {
+		if (row->closed_bytes != t->report.file_bytes ||
+		    row->closed_keys_bytes != keys_bytes ||
+		    row->has_closed_attest != row->has_last_attest ||
+		    memcmp(row->closed_attest, row->last_attest, 32) != 0)
+			damaged(t, "it is not what it was when it was closed");
+		return;
+	}
+	row->closed_bytes = t->report.file_bytes;
+	row->closed_keys_bytes = keys_bytes;
+	row->has_closed_attest = row->has_last_attest;
+	memcpy(row->closed_attest, row->last_attest, 32);
+}
+
+/* Done with it: first the rows, then the move.  Killed in between, finish_done() moves it. */
+static enum rc finish(struct taking *t)
+{
+	t->row.done = true;
+	enum rc rc = commit(t);
+	segment_close(t->s);
+	t->s = NULL;
+	return rc == RC_OK ? segments_take(t->v, t->name, t->err) : rc;
+}
+
+static enum rc close_segment(struct taking *t)
+{
+	enum rc rc = settle(t, true);
+	if (rc != RC_OK)
+		return rc;
+	t->row.unattested_tail = t->report.attested_end < t->report.valid_end;
+	remember(t);
+	return finish(t);
+}
+
+/* ---- one segment ------------------------------------------------------------------------------------ */
+
+/* Its file's name must be what its header says: NAME = HOUR-CLASS-ID. */
+static bool well_named(const struct taking *t)
+{
+	struct uuid id = segment_id(t->s);
+	char text[UUID_TEXT], tail[SEGMENT_NAME];
+	int n = snprintf(tail, sizeof tail, "-%s-%s", segment_class(t->s), uuid_text(&id, text));
+	size_t len = strlen(t->name);
+	return n > 0 && len > (size_t)n && strcmp(t->name + len - (size_t)n, tail) == 0;
+}
+
+/* Open it knowing whether its writer lives: once that is gone, the file is all there. */
+static enum rc open_segment(struct taking *t)
+{
+	char path[STORE_PATH];
+	(void)segments_locate(t->v, t->name, path);
+	enum rc rc = segment_open(&t->s, path, t->err);
+	if (rc != RC_OK)
+		return rc;
+	t->live = segment_is_live(t->s);
+	if (t->live)
+		return RC_OK;
+	segment_close(t->s);
+	t->s = NULL;
+	return segment_open(&t->s, path, t->err);
+}
+
+/* A file that cannot be opened as a segment is flagged and taken away from the recorder. */
+static enum rc take_unreadable(struct taking *t, enum rc why)
+{
+	if (why != RC_DAMAGED)
+		return why;
+	damaged(t, t->err->text);
+	return finish(t);
+}
+
+/* While its writer works, a fault must show again before it counts. */
+static enum rc verify_segment(struct taking *t)
+{
+	enum rc rc = segment_verify(t->s, t->v->keys.recorder_public, &t->report);
+	for (int i = 1; i < LIVE_TRIES && rc != RC_OK && t->live; i++) {
+		segment_close(t->s);
+		t->s = NULL;
+		rc = open_segment(t);
+		if (rc != RC_OK)
+			return rc;
+		rc = segment_verify(t->s, t->v->keys.recorder_public, &t->report);
+	}
+	if (rc != RC_OK)
+		damaged(t, t->report.what);
+	return RC_OK;
+}
+
+static enum rc take_open_segment(struct taking *t)
+{
+	enum rc rc = verify_segment(t);
+	if (rc != RC_OK)
+		return rc;
+	if (!well_named(t))
+		damaged(t, "its name is not what its header says");
+	if (t->row.cursor > t->report.valid_end)
+		damaged(t, "it is shorter than it was");
+	t->row.seen_bytes = t->report.file_bytes;
+	t->row.attested_end = t->report.attested_end;
+	rc = take_records(t);
+	if (rc != RC_OK)
+		return rc;
+	if (!t->live)
+		return close_segment(t);
+	rc = settle(t, false);
+	return rc == RC_OK ? commit(t) : rc;
+}
+
+static void let_go(struct taking *t)
+{
+	segment_close(t->s);
+	for (uint32_t i = 0; i < t->places_count; i++) {
+		call_row_free(t->places[i].call);
+		forget_bytes(&t->places[i].keys, sizeof t->places[i].keys);
+	}
+	free(t->places);
+	audit_drop(t->v, t->batch);
+}
+
+/* A segment that is done: what is left to do is to move it, if we were killed before that. */
+static enum rc finish_done(struct taking *t)
+{
+	if (!segments_waits(t->v, t->name))
+		return RC_OK;
+	enum rc rc = segments_take(t->v, t->name, t->err);
+	if (rc != RC_DAMAGED)
+		return rc;
+	if (t->row.damaged)
+		return RC_OK;
+	damaged(t, t->err->text);
+	return commit(t);
+}
+
+static enum rc take_missing(struct taking *t)
+{
+	if (t->row.damaged || !t->row.calls)
+		return RC_OK;
+	damaged(t, "its file is gone");
+	return commit(t);
+}
+
+static enum rc take_segment(struct taking *t)
+{
+	uint64_t size = 0;
+	char path[STORE_PATH];
+	enum rc rc = segments_get(t->v, t->name, &t->row, t->err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	rc = segments_half_taken(t->v, t->name) ? segments_take(t->v, t->name, t->err) : RC_OK;
+	if (rc != RC_OK)
+		return rc;
+	if (segments_locate(t->v, t->name, path) == SEGMENT_NOWHERE)
+		return take_missing(t);
+	if (t->row.done)
+		return finish_done(t);
+	rc = open_segment(t);
+	if (rc != RC_OK)
+		return take_unreadable(t, rc);
+	if (t->live && disk_is_file(path, &size) && size == t->row.seen_bytes)
+		return RC_OK; /* nothing new since the last time */
+	return take_open_segment(t);
+}
+
+enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err)
+{
+	char **names;
+	size_t count;
+	unsigned commits = 0;
+	segments_forget_open(v);
+	enum rc rc = reindex_finish(v, err);
+	if (rc == RC_OK)
+		rc = segments_names(v, &names, &count, err);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < count && rc == RC_OK; i++) {
+		struct taking t = { .v = v,
+				    .limits = limits ? limits : &usual,
+				    .commits = commits,
+				    .name = names[i],
+				    .batch = index_batch_new(v->index),
+				    .err = err };
+		rc = take_segment(&t);
+		commits = t.commits;
+		let_go(&t);
+	}
+	segments_names_free(names, count);
+	return rc == RC_OK ? index_health(v->index, err) : rc;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* parts.h: what the files of the vault know of each other.  Private to src/vault.
+ *
+ *   requests.c   one table: request, who may, what is audited, handler       <- read this first
+ *     req_*.c    the handlers
+ *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over
+ *   segments.c   where segments lie, what is remembered of them
+ *   catalogue.c  calls in the index and everything that points at them
+ *   call_row.c   a call <-> its row;  call_json.c  a call -> the contract's JSON
+ *   reindex.c    drops what segments can tell again
+ *   party.c      numbers -> keyed hashes
+ *   audit.c      the hash chain and its signed heads
+ *   people.c     who has which role, and their passphrase boxes
+ *   keys.c       key files;  disk.c  files that are there whole or not at all
+ *
+ * One thread uses a vault.  Nothing here is ever linked into callspand.
+ */
+#ifndef CALLSPAN_VAULT_PARTS_H
+#define CALLSPAN_VAULT_PARTS_H
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "store/store.h"
+#include "vault/vault.h"
+
+/* ---- disk.c: files that are there whole or not at all ------------------------------------- */
+
+/* "DIR/NAME" into path[STORE_PATH]; ASSERTs that it fits (roots are checked when a store is opened). */
+void disk_path(char path[STORE_PATH], const char *dir, const char *name);
+/* Whole file, at most `most` bytes, NUL appended; owned by the caller.  RC_NOT_FOUND, RC_FAILED. */
+enum rc disk_read(const char *path, size_t most, char **text, size_t *len,
+		  struct error *err) MUST_USE;
+/* Make a new file, synced.  RC_FAILED when it exists. */
+enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
+		    struct error *err) MUST_USE;
+/* Append and sync; the file is made (0600) when it is not there. */
+enum rc disk_append(const char *path, const void *data, size_t len, struct error *err) MUST_USE;
+enum rc disk_make_dir(const char *path, mode_t mode, struct error *err) MUST_USE;
+enum rc disk_sync_dir(const char *path, struct error *err) MUST_USE;
+/* Move a regular file, synced, also across file systems; an existing `to` is an error. */
+enum rc disk_move(const char *from, const char *to, struct error *err) MUST_USE;
+/* True for a regular file (never through a symbolic link); its size. */
+bool disk_is_file(const char *path, uint64_t *size);
+bool disk_same(const char *a, const char *b); /* two files of the same bytes */
+void disk_remove_tree(const char *path);
+
+/* ---- keys.c: key files ----------------------------------------------------------------------
+ * Text: a title line, then lines "name value"; bytes as hex. */
+
+struct key_field {
+	const char *name;
+	uint8_t *bytes; /* hex of exactly `len` bytes, or */
+	size_t len;
+	char *text; /* a word of less than `room` characters */
+	size_t room;
+	bool optional;
+	bool present; /* out */
+};
+/* RC_NOT_FOUND: no such file; RC_FAILED: not such a key file. */
+enum rc keys_read(const char *path, const char *title, struct key_field *fields, size_t count,
+		  struct error *err) MUST_USE;
+enum rc keys_write(const char *path, const char *title, const struct key_field *fields,
+		   size_t count, struct error *err) MUST_USE;
+void keys_hex(char *out, const uint8_t *bytes, size_t len); /* 2 * len + 1 characters */
+bool keys_unhex(uint8_t *out, size_t len, const char *hex); /* exactly 2 * len characters */
+
+/* What stands in STORE/vault/secret (and the enrolled recorder's public key). */
+struct secrets {
+	struct seal_pair metadata, audio;
+	bool has_audio; /* unattended: audio.secret_key is known */
+	uint8_t index_key[32];
+	struct sign_pair heads;      /* signs the heads of the audit trail */
+	uint8_t recorder_public[32]; /* as enrolled by init; not read from STORE/recorder */
+};
+enum rc keys_save(const char *store, struct secrets *k, struct error *err) MUST_USE;
+enum rc keys_load(const char *store, struct secrets *k, struct error *err) MUST_USE;
+
+/* ---- people.c -------------------------------------------------------------------------------- */
+
+enum role {
+	ROLE_NONE = 0,
+	ROLE_CONTROLLER = 1,
+	ROLE_MANAGER = 2,
+	ROLE_STAFF = 4,
+	ROLE_AUDITOR = 8,
+	ROLE_OPERATOR = 16
+};
+#define PERSON_NAME 64
+
+struct person {
+	char name[PERSON_NAME];
+	enum role role;
+	bool has_box; /* may open audio with a passphrase */
+	uint8_t public_key[32];
+	uint8_t box[PASSPHRASE_BOX(32)];   /* their X25519 secret, under their passphrase */
+	uint8_t audio[32 + SEAL_OVERHEAD]; /* the audio secret, sealed to public_key */
+};
+const char *people_role_name(enum role r);
+bool people_name_valid(const char *name);
+/* Make the person's key pair and boxes; leaves no secret behind. */
+enum rc people_box(struct person *p, const struct seal_pair *audio, const char *passphrase,
+		   struct error *err) MUST_USE;
+enum rc people_save(const char *store, const struct person *p, struct error *err) MUST_USE;
+/* RC_NOT_FOUND when nobody of that name is listed. */
+enum rc people_load(const char *store, const char *name, struct person *p,
+		    struct error *err) MUST_USE;
+/* The audio secret into audio->secret_key.  RC_REFUSED: no passphrase, a wrong one, or no right to it. */
+enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
+			  struct error *err) MUST_USE;
+
+/* ---- audit.c ------------------------------------------------------------------------------- */
+
+struct audit_entry {
+	uint64_t number;
+	int64_t time_us;
+	const char *person, *role, *action, *purpose, *reference, *outcome,
+		*detail;         /* NULL: empty */
+	const struct uuid *call; /* NULL: none */
+};
+struct audit_head {
+	uint64_t number; /* entries written */
+	int64_t time_us;
+	uint8_t hash[32];
+	bool pending; /* a batch holds entries that are not committed yet */
+};
+enum rc audit_load(struct vault *v, struct error *err) MUST_USE;
+/* Add an entry to a batch (number and time are given here); gives its number. */
+uint64_t audit_note(struct vault *v, struct index_batch *b, const struct audit_entry *e);
+/* Commit a batch, synced, and publish the new head when entries were in it.  Frees the batch.  On failure the
+ * chain stands where it stood. */
+enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
+/* Give up a batch: the chain stands where it stood. */
+void audit_drop(struct vault *v, struct index_batch *b);
+/* One entry, committed and synced on return. */
+enum rc audit_write(struct vault *v, const struct audit_entry *e, struct error *err) MUST_USE;
+/* Walk the whole chain and the file of heads.  RC_DAMAGED with the first fault named. */
+enum rc audit_check(struct vault *v, struct error *err) MUST_USE;
+/* Each entry in order, until `each` returns false; pointers in `e` are borrowed until it returns. */
+typedef bool (*audit_each)(void *ctx, const struct audit_entry *e, const uint8_t hash[32]);
+enum rc audit_walk(struct vault *v, audit_each each, void *ctx, struct error *err) MUST_USE;
+
+/* ---- party.c ----------------------------------------------------------------------------- */
+
+#define PARTY_KEY  16
+#define PARTY_TEXT 128
+/* Digits of a number without visual separators and '+', or a user part in lower case. True: digits. */
+bool party_plain(const char *party, char plain[PARTY_TEXT]);
+void party_key(const struct vault *v, const char *plain, size_t len, uint8_t key[PARTY_KEY]);
+/* The keys a party is found by: the whole, and its last 9, 6 and 4 digits.  At most 4. */
+unsigned party_keys(const struct vault *v, const char *party, uint8_t keys[4][PARTY_KEY]);
+/* Does the party asked for name this one?  Whole, or as the tail of its digits (9 digits at the most). */
+bool party_matches(const char *asked, const char *party);
+
+/* ---- a call, as the vault knows it ------------------------------------------------------- */
+
+#define SEGMENT_NAME 128
+#define CALL_PARTIES 8
+
+struct call {
+	struct call_record r;          /* strings of the sealed part are empty unless `opened` */
+	struct stream_record *streams; /* owned; addresses only when `opened` */
+	size_t streams_count;
+	char segment[SEGMENT_NAME];
+	uint32_t slot;
+	char class[32];
+	int64_t expiry_us; /* 0 while open */
+	bool attested, recorder_stopped;
+	uint64_t records, chunks, first_offset, last_offset;
+	uint8_t digest[32];
+
+	uint8_t *
+		sealed; /* owned: the sealed part as it stands in the row; NULL: there is none yet */
+	size_t sealed_len;
+	uint8_t nonce[12];
+	bool opened; /* the sealed part is known in clear */
+	bool stale;  /* ... and `sealed` no longer says so */
+
+	uint8_t parties[CALL_PARTIES][PARTY_KEY]; /* keys of by_party, as they are to be */
+	unsigned parties_count;
+
+	struct call_filed { /* under which keys it stands in the index now */
+		bool filed;
+		int64_t start_us, expiry_us;
+		struct uuid conversation;
+		uint8_t parties[CALL_PARTIES][PARTY_KEY];
+		unsigned parties_count;
+	} filed;
+};
+
+/* call_row.c */
+struct call *call_row_new(const struct uuid *id);
+void call_row_free(struct call *c);
+/* The stream of that number, added when it is new. */
+struct stream_record *call_row_stream(struct call *c, uint16_t number);
+/* Its row as bytes, owned by the caller.  `keys` seal the sealed part when it is stale (NULL: not needed). */
+uint8_t *call_row_pack(struct call *c, const struct call_keys *keys, size_t *len);
+/* NULL: not a row. */
+struct call *call_row_unpack(const uint8_t *row, size_t len);
+/* Open the sealed part.  False: it does not open under this key. */
+bool call_row_open(struct call *c, const struct call_keys *keys);
+
+/* call_json.c */
+enum call_json_kind { CALL_JSON_LIST, CALL_JSON_SHOW };
+/* The contract's fields; masked: numbers starred, names and identifiers left out. */
+json_t *call_json(const struct call *c, enum call_json_kind kind, bool masked);
+json_t *call_json_time(int64_t us);    /* RFC 3339, null for 0 */
+json_t *call_json_text(const char *s); /* null for ""; bytes that are not UTF-8 as '?' */
+
+/* catalogue.c: calls in the index */
+/* RC_NOT_FOUND; the sealed part stays closed. */
+enum rc catalogue_get(struct vault *v, const struct uuid *id, struct call **out,
+		      struct error *err) MUST_USE;
+/* Open its sealed part by its slot, where that still can be (c->opened tells). */
+void catalogue_open(struct vault *v, struct call *c);
+/* The keys it is found by, from its parties (when their names are known in clear). */
+void catalogue_parties(const struct vault *v, struct call *c);
+/* When its retention ends, from its class and what it counts from; 0 while it is open. */
+int64_t catalogue_expiry(const struct vault *v, const struct call *c);
+/* Put the row and move everything that points at it. */
+void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys);
+/* By full id or unique prefix of 8 characters or more.  RC_USAGE with one line otherwise. */
+enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out,
+		       struct error *err) MUST_USE;
+void catalogue_be64(uint8_t out[8], int64_t v); /* sorts as the number does (v >= 0) */
+
+/* ---- segments.c ------------------------------------------------------------------------- */
+
+struct segment_row {
+	uint64_t cursor, seen_bytes, calls, records;
+	uint64_t closed_bytes, closed_keys_bytes, attested_end;
+	bool done, damaged, unattested_tail;
+	bool has_closed_attest, has_last_attest;
+	uint8_t closed_attest[32], last_attest[32];
+	char what[256];
+};
+enum segment_place { SEGMENT_NOWHERE, SEGMENT_AT_RECORDER, SEGMENT_IN_VAULT };
+
+enum rc segments_get(struct vault *v, const char *name, struct segment_row *row,
+		     struct error *err) MUST_USE; /* RC_NOT_FOUND: row zeroed */
+void segments_put(struct index_batch *b, const char *name, const struct segment_row *row);
+/* Where its file lies; path (may be NULL) of the .seg file.  Of two the vault's counts. */
+enum segment_place segments_locate(struct vault *v, const char *name, char path[STORE_PATH]);
+/* One of its two files still lies at the recorder. */
+bool segments_waits(struct vault *v, const char *name);
+/* Its slot file has been moved and it has not. */
+bool segments_half_taken(struct vault *v, const char *name);
+uint64_t segments_keys_bytes(struct vault *v, const char *name);
+/* Names found in both folders and in the index, sorted, each once. Owned by the caller. */
+enum rc segments_names(struct vault *v, char ***names, size_t *count, struct error *err) MUST_USE;
+void segments_names_free(char **names, size_t count);
+/* Move NAME.keys and NAME.seg out of the recorder's reach; done again, it does the rest.  RC_DAMAGED: another file
+ * of that name lies in the vault already. */
+enum rc segments_take(struct vault *v, const char *name, struct error *err) MUST_USE;
+/* Map a segment for reading, kept open for the request (borrowed). RC_NOT_FOUND: no file. */
+enum rc segments_open(struct vault *v, const char *name, struct segment **out,
+		      struct error *err) MUST_USE;
+void segments_forget_open(struct vault *v);
+/* A call's digest takes in one more record: SHA-256(digest ‖ header with crc 0 ‖ tag or plain body). */
+void segments_digest(uint8_t digest[32], const struct segment_record *r);
+
+/* ---- ingest.c ------------------------------------------------------------------------------ */
+
+struct ingest_limits {
+	unsigned calls_a_batch; /* commit when so many calls have changed */
+	unsigned
+		commits; /* stop after so many commits, 0: never.  Going on later gives the same index. */
+};
+/* Take in what recorders have written; limits NULL: the usual.  RC_AGAIN: stopped by limits. */
+enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err) MUST_USE;
+
+/* ---- reindex.c ----------------------------------------------------------------------------- */
+
+/* Have everything about recordings built anew by the next ingest. */
+enum rc reindex_begin(struct vault *v, struct error *err) MUST_USE;
+/* Drop it, when that was begun; ingest does this first. */
+enum rc reindex_finish(struct vault *v, struct error *err) MUST_USE;
+
+/* ---- vault.c and requests.c ---------------------------------------------------------------- */
+
+#define SEGMENTS_OPEN 32
+
+struct vault {
+	char store[STORE_PATH - 512]; /* so that every path below it fits */
+	struct index *index;
+	struct policy policy;
+	struct secrets keys;
+	struct audit_head head;
+	struct {
+		char name[SEGMENT_NAME];
+		struct segment *segment;
+	} open[SEGMENTS_OPEN]; /* segments kept open for the request */
+	unsigned open_next;
+};
+
+struct request {
+	struct vault *v;
+	const struct vault_caller *who;
+	struct person person;
+	const json_t *body;
+	vault_reply reply;
+	void *ctx;
+};
+/* Hand one object to the caller and free it; false: no more are wanted. */
+bool requests_reply(const struct request *q, json_t *object);
+/* A member's text or NULL (absent or null).  RC_USAGE is given by the table's check for other types. */
+const char *requests_text(const struct request *q, const char *member);
+/* A time: RFC 3339 (or as people write it) or Unix microseconds; *us unchanged when absent. */
+enum rc requests_time(const struct request *q, const char *member, int64_t *us,
+		      struct error *err) MUST_USE;
+/* The choices of a list in one line, for errors. */
+const char *requests_choices(const char *const *names, size_t count, char *buf, size_t room);
+
+typedef enum rc (*request_handler)(const struct request *q, struct error *err);
+enum rc req_calls(const struct request *q, struct error *err) MUST_USE;
+enum rc req_show(const struct request *q, struct error *err) MUST_USE;
+enum rc req_replay_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_replay(const struct request *q, struct error *err) MUST_USE;
+enum rc req_export_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_export(const struct request *q, struct error *err) MUST_USE;
+enum rc req_status(const struct request *q, struct error *err) MUST_USE;
+enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
+enum rc req_verify(const struct request *q, struct error *err) MUST_USE;
+enum rc req_audit_list(const struct request *q, struct error *err) MUST_USE;
+enum rc req_audit_verify(const struct request *q, struct error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* req_status.c: how the store stands, building its index anew, and the audit trail as replies. */
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "base/version.h"
+#include "vault/parts.h"
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+/* ---- status --------------------------------------------------------------------------------------------------- */
+
+struct tally {
+	json_int_t calls, talking, open_calls, unattested;
+	json_int_t open, closed, damaged, bytes;
+	json_int_t expiring;
+	int64_t oldest_us, newest_us;
+};
+
+static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
+{
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_CALLS, NULL, 0, false);
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	int64_t soon = clock_real_ns() / 1000 + DAY_US;
+	enum rc rc = RC_OK;
+	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
+		struct call *call = call_row_unpack(value, value_len);
+		if (!call) {
+			rc = error_set(err, RC_DAMAGED, "a call's row is damaged: reindex");
+			continue;
+		}
+		t->calls++;
+		t->open_calls += call->r.state != CALL_ENDED;
+		t->talking += call->r.state == CALL_TALKING;
+		t->unattested += !call->attested;
+		t->expiring += call->expiry_us && call->expiry_us < soon;
+		if (!t->oldest_us || call->r.start_us < t->oldest_us)
+			t->oldest_us = call->r.start_us;
+		if (call->r.start_us > t->newest_us)
+			t->newest_us = call->r.start_us;
+		call_row_free(call);
+	}
+	index_cursor_free(c);
+	return rc;
+}
+
+static enum rc tally_segments(struct vault *v, struct tally *t, struct error *err)
+{
+	char **names, path[STORE_PATH];
+	size_t count;
+	enum rc rc = segments_names(v, &names, &count, err);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < count && rc == RC_OK; i++) {
+		struct segment_row row;
+		uint64_t size = 0;
+		rc = segments_get(v, names[i], &row, err);
+		if (rc == RC_NOT_FOUND)
+			rc = RC_OK;
+		if (segments_locate(v, names[i], path) != SEGMENT_NOWHERE)
+			(void)disk_is_file(path, &size);
+		t->bytes += (json_int_t)(size + segments_keys_bytes(v, names[i]));
+		t->open += !row.done;
+		t->closed += row.done;
+		t->damaged += row.damaged;
+	}
+	segments_names_free(names, count);
+	return rc;
+}
+
+static json_t *free_bytes(const struct vault *v)
+{
+	struct statvfs fs;
+	if (statvfs(v->store, &fs) != 0)
+		return json_null();
+	return json_integer((json_int_t)fs.f_bavail * (json_int_t)fs.f_frsize);
+}
+
+/* What the recorder tells of itself, if it does: STORE/recorder/status.json. */
+static json_t *capture_json(const struct vault *v)
+{
+	char path[STORE_PATH], *text;
+	size_t len;
+	struct error ignored;
+	disk_path(path, v->store, "recorder/status.json");
+	if (disk_read(path, 65536, &text, &len, &ignored) != RC_OK)
+		return json_null();
+	json_t *j = json_loadb(text, len, 0, NULL);
+	free(text);
+	return j ? j : json_null();
+}
+
+static json_t *audit_json(const struct vault *v)
+{
+	char hex[65];
+	keys_hex(hex, v->head.hash, 32);
+	return json_pack("{s:I, s:s}", "entries", (json_int_t)v->head.number, "head", hex);
+}
+
+enum rc req_status(const struct request *q, struct error *err)
+{
+	struct vault *v = q->v;
+	struct tally t = { 0 };
+	char recorder[RECORDER_ID];
+	enum rc rc = tally_calls(v, &t, err);
+	if (rc == RC_OK)
+		rc = tally_segments(v, &t, err);
+	if (rc != RC_OK)
+		return rc;
+	store_recorder_id(v->keys.recorder_public, recorder);
+	json_t *o = json_pack(
+		"{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
+		"store", v->store, "version", CALLSPAN_VERSION, "policy", v->policy.name,
+		"policy_hash", v->policy.hash, "unattended", v->keys.has_audio, "recorder_id",
+		recorder, "calls", "total", t.calls, "open", t.open_calls, "talking", t.talking,
+		"unattested", t.unattested, "segments", "open", t.open, "closed", t.closed,
+		"damaged", t.damaged, "bytes", t.bytes);
+	if (!o)
+		return error_set(err, RC_FAILED, "the store's path is not UTF-8");
+	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
+	json_object_set_new(o, "newest", call_json_time(t.newest_us));
+	json_object_set_new(o, "free_bytes", free_bytes(v));
+	json_object_set_new(o, "audit", audit_json(v));
+	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
+	json_object_set_new(o, "capture", capture_json(v));
+	requests_reply(q, o);
+	return RC_OK;
+}
+
+/* ---- reindex ---------------------------------------------------------------------------------------------------- */
+
+enum rc req_reindex(const struct request *q, struct error *err)
+{
+	struct tally t = { 0 };
+	enum rc rc = reindex_begin(q->v, err);
+	if (rc == RC_OK)
+		rc = ingest_run(q->v, NULL, err);
+	if (rc == RC_OK)
+		rc = tally_calls(q->v, &t, err);
+	if (rc == RC_OK)
+		rc = tally_segments(q->v, &t, err);
+	if (rc != RC_OK)
+		return rc;
+	requests_reply(q, json_pack("{s:I, s:I}", "calls", t.calls, "segments", t.open + t.closed));
+	return RC_OK;
+}
+
+/* ---- the audit trail ---------------------------------------------------------------------------------------------- */
+
+struct listing {
+	const struct request *q;
+	int64_t since_us, until_us;
+	uint64_t skip; /* entries before the last `limit` of those in range */
+};
+
+static bool in_range(const struct listing *l, const struct audit_entry *e)
+{
+	return e->time_us >= l->since_us && e->time_us <= l->until_us;
+}
+
+static bool count_entry(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
+{
+	struct listing *l = ctx;
+	(void)hash;
+	l->skip += in_range(l, e);
+	return true;
+}
+
+static bool print_entry(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
+{
+	struct listing *l = ctx;
+	char hex[65], call[UUID_TEXT];
+	if (!in_range(l, e))
+		return true;
+	if (l->skip) {
+		l->skip--;
+		return true;
+	}
+	keys_hex(hex, hash, 32);
+	json_t *o = json_object();
+	json_object_set_new(o, "number", json_integer((json_int_t)e->number));
+	json_object_set_new(o, "time", call_json_time(e->time_us));
+	json_object_set_new(o, "person", call_json_text(e->person));
+	json_object_set_new(o, "role", call_json_text(e->role));
+	json_object_set_new(o, "action", call_json_text(e->action));
+	json_object_set_new(o, "call",
+			    e->call ? json_string(uuid_text(e->call, call)) : json_null());
+	json_object_set_new(o, "purpose", call_json_text(e->purpose));
+	json_object_set_new(o, "reference", call_json_text(e->reference));
+	json_object_set_new(o, "outcome", call_json_text(e->outcome));
+	json_object_set_new(o, "detail", call_json_text(e->detail));
+	json_object_set_new(o, "hash", json_string(hex));
+	return requests_reply(l->q, o);
+}
+
+enum rc req_audit_list(const struct request *q, struct error *err)
+{
+	struct listing l = { .q = q, .until_us = INT64_MAX };
+	const json_t *j = json_object_get(q->body, "limit");
+	enum rc rc = requests_time(q, "since", &l.since_us, err);
+	if (rc == RC_OK)
+		rc = requests_time(q, "until", &l.until_us, err);
+	if (rc == RC_OK && j && !json_is_null(j) &&
+	    (!json_is_integer(j) || json_integer_value(j) < 0))
+		rc = error_set(err, RC_USAGE, "limit: a number is wanted, 0 for all");
+	uint64_t limit = json_is_integer(j) ? (uint64_t)json_integer_value(j) : 0;
+	if (rc == RC_OK && limit)
+		rc = audit_walk(q->v, count_entry, &l, err);
+	l.skip = l.skip > limit ? l.skip - limit : 0;
+	return rc == RC_OK ? audit_walk(q->v, print_entry, &l, err) : rc;
+}
+
+enum rc req_audit_verify(const struct request *q, struct error *err)
+{
+	enum rc rc = audit_check(q->v, err);
+	if (rc == RC_OK)
+		requests_reply(q, audit_json(q->v));
+	return rc;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* req_verify.c: is every recording still what the recorder wrote?
+ *
+ * Each segment is held against four things:
+ *   itself            CRCs, attests signed by the enrolled recorder, slots, footer (segment_verify)
+ *   the vault's memory of it: there, as long and with the same last attest as when it was closed
+ *   its keys          every sealed record opens (audio too, where the audio secret is at hand)
+ *   the index         each call's digest is that of its row, and that of its entry in the audit trail
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/index.pb-c.h"
+#include "vault/parts.h"
+
+#define LIVE_TRIES 3
+#define GCM_TAG    16
+
+struct slot_check {
+	uint8_t digest[32];
+	uint64_t records;
+	struct call_keys keys;
+	bool tried;
+};
+
+struct check {
+	struct vault *v;
+	const char *name;
+	struct segment *s;
+	struct segment_row row;
+	struct segment_report report;
+	enum segment_place place;
+	bool live;
+	uint8_t last_attest[32];
+	bool has_last_attest;
+	struct slot_check *slots;
+	uint32_t slots_count;
+	uint64_t calls; /* found by their slots, or destroyed */
+	char what[512]; /* the first thing found; empty: none */
+};
+
+static void found(struct check *k, const char *what)
+{
+	if (!k->what[0])
+		snprintf(k->what, sizeof k->what, "%s", what);
+}
+
+static void found_at(struct check *k, uint64_t offset, const char *what)
+{
+	char text[160];
+	snprintf(text, sizeof text, "offset %" PRIu64 ": %s", offset, what);
+	found(k, text);
+}
+
+/* ---- records and keys ------------------------------------------------------------------------------------- */
+
+static void open_slot(struct check *k, uint32_t n)
+{
+	struct slot_check *slot = &k->slots[n];
+	struct error why;
+	const struct seal_pair *audio = k->v->keys.has_audio ? &k->v->keys.audio : NULL;
+	slot->tried = true;
+	enum rc rc = segment_keys(k->s, n, audio, &k->v->keys.metadata, &slot->keys, &why);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		found(k, why.text);
+}
+
+static void check_sealed(struct check *k, const struct segment_record *r)
+{
+	struct slot_check *slot = &k->slots[r->slot];
+	if (!slot->tried)
+		open_slot(k, r->slot);
+	if (r->type == RECORD_CHUNK ? !slot->keys.has_audio : !slot->keys.has_metadata)
+		return;
+	uint8_t *body = malloc(r->body_len + 1);
+	ASSERT(body);
+	if (r->body_len < GCM_TAG || !segment_unseal(k->s, r, &slot->keys, body))
+		found_at(k, r->offset, "the record was altered");
+	forget_bytes(body, r->body_len);
+	free(body);
+}
+
+static void check_record(struct check *k, const struct segment_record *r)
+{
+	if (r->type == RECORD_ATTEST && r->attested) {
+		digest_sha256(k->last_attest, r->body, r->body_len);
+		k->has_last_attest = true;
+	}
+	if (r->type < RECORD_SLOT || r->type > RECORD_SIGNALLING)
+		return;
+	if (r->slot >= k->slots_count) {
+		found_at(k, r->offset, "a record of a slot that is not there");
+		return;
+	}
+	segments_digest(k->slots[r->slot].digest, r);
+	k->slots[r->slot].records++;
+	if (r->type != RECORD_SLOT)
+		check_sealed(k, r);
+}
+
+static void check_records(struct check *k)
+{
+	struct segment_record r;
+	uint64_t offset = segment_first(k->s);
+	k->slots_count = segment_slots(k->s);
+	k->slots = calloc(k->slots_count + 1, sizeof *k->slots);
+	ASSERT(k->slots);
+	while ((k->row.done || offset < k->row.cursor) && segment_next(k->s, &offset, &r) == RC_OK)
+		check_record(k, &r);
+}
+
+/* ---- the vault's memory ------------------------------------------------------------------------------------- */
+
+static void check_memory(struct check *k)
+{
+	const struct segment_row *row = &k->row;
+	if (k->report.valid_end < row->cursor)
+		found(k, "it is shorter than it was when it was taken in");
+	if (!row->done || !row->closed_bytes)
+		return;
+	if (k->report.file_bytes != row->closed_bytes)
+		found(k, "its size is not what it was when it was closed");
+	if (segments_keys_bytes(k->v, k->name) != row->closed_keys_bytes)
+		found(k, "the size of its slot file is not what it was when it was closed");
+	if (k->has_last_attest != row->has_closed_attest ||
+	    memcmp(k->last_attest, row->closed_attest, 32) != 0)
+		found(k, "its last attest is not what it was when it was closed");
+	if (k->place == SEGMENT_IN_VAULT && segments_waits(k->v, k->name))
+		found(k, "another file of its name lies at the recorder");
+}
+
+/* The digest that the audit trail keeps of an ended call; false when there is no such entry. */
+static bool audited_digest(struct vault *v, const struct call *c, char digest[65])
+{
+	uint8_t key[17] = { 'r' }, number[8], *value;
+	size_t len;
+	struct error ignored;
+	memcpy(key + 1, c->r.id.b, 16);
+	if (index_get(v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
+		return false;
+	Callspan__Index__Recorded *m = callspan__index__recorded__unpack(NULL, len, value);
+	free(value);
+	if (!m)
+		return false;
+	catalogue_be64(number, (int64_t)m->entry);
+	callspan__index__recorded__free_unpacked(m, NULL);
+	if (index_get(v->index, INDEX_AUDIT, number, sizeof number, &value, &len, &ignored) !=
+	    RC_OK)
+		return false;
+	Callspan__Index__AuditEntry *e = callspan__index__audit_entry__unpack(NULL, len, value);
+	free(value);
+	bool good = e && e->call.len == 16 && memcmp(e->call.data, c->r.id.b, 16) == 0 &&
+		    sscanf(e->detail, "digest=%64[0-9a-f]", digest) == 1;
+	callspan__index__audit_entry__free_unpacked(e, NULL);
+	return good;
+}
+
+/* A call against what its slot's records gave. */
+static const char *call_fault(struct check *k, const struct call *c, const struct slot_check *slot)
+{
+	char digest[65], audited[65];
+	if (strcmp(c->segment, k->name) != 0)
+		return "its slot stands in another segment too";
+	if (slot->records != c->records || memcmp(slot->digest, c->digest, 32) != 0)
+		return "its records are not those that were taken in";
+	if (c->r.state != CALL_ENDED)
+		return NULL;
+	keys_hex(digest, c->digest, 32);
+	if (!audited_digest(k->v, c, audited) || strcmp(digest, audited) != 0)
+		return "its records are not those of the audit trail";
+	return NULL;
+}
+
+/* The call of one slot, where it has a row; one whose first record is not taken in yet has none. */
+static enum rc check_call(struct check *k, uint32_t number, struct error *err)
+{
+	char text[UUID_TEXT], line[160];
+	struct slot slot;
+	struct error why;
+	struct call *c = NULL;
+	if (segment_slot(k->s, number, &slot, &why) != RC_OK)
+		return RC_OK;
+	k->calls += slot.destroyed;
+	if (slot.destroyed || uuid_is_nil(&slot.call))
+		return RC_OK;
+	enum rc rc = catalogue_get(k->v, &slot.call, &c, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	const char *fault = call_fault(k, c, &k->slots[number]);
+	snprintf(line, sizeof line, "call %s: %s", uuid_text(&slot.call, text), fault ? fault : "");
+	if (fault)
+		found(k, line);
+	k->calls++;
+	call_row_free(c);
+	return RC_OK;
+}
+
+static enum rc check_calls(struct check *k, struct error *err)
+{
+	enum rc rc = RC_OK;
+	for (uint32_t i = 0; i < k->slots_count && rc == RC_OK; i++)
+		rc = check_call(k, i, err);
+	if (rc == RC_OK && k->calls < k->row.calls)
+		found(k, "slots of its calls are gone");
+	return rc;
+}
+
+/* ---- one segment --------------------------------------------------------------------------------------------- */
+
+static void reset(struct check *k)
+{
+	segment_close(k->s);
+	for (uint32_t i = 0; i < k->slots_count; i++)
+		forget_bytes(&k->slots[i].keys, sizeof k->slots[i].keys);
+	free(k->slots);
+	k->s = NULL;
+	k->slots = NULL;
+	k->slots_count = 0;
+	k->calls = 0;
+	k->what[0] = '\0';
+}
+
+static enum rc check_once(struct check *k, struct error *err)
+{
+	char path[STORE_PATH];
+	k->place = segments_locate(k->v, k->name, path);
+	if (k->place == SEGMENT_NOWHERE) {
+		found(k, k->row.calls ? "its file is gone, with calls that live in it"
+				      : "its file is gone");
+		return RC_OK;
+	}
+	enum rc rc = segment_open(&k->s, path, err);
+	if (rc == RC_DAMAGED) {
+		found(k, err->text);
+		return RC_OK;
+	}
+	if (rc != RC_OK)
+		return rc;
+	k->live = segment_is_live(k->s);
+	if (segment_verify(k->s, k->v->keys.recorder_public, &k->report) != RC_OK)
+		found(k, k->report.what);
+	check_records(k);
+	check_memory(k);
+	return check_calls(k, err);
+}
+
+/* While its writer works, a fault must show again before it counts. */
+static enum rc check_segment(struct check *k, struct error *err)
+{
+	enum rc rc = segments_get(k->v, k->name, &k->row, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	int tries = 0;
+	do {
+		reset(k);
+		rc = check_once(k, err);
+	} while (rc == RC_OK && k->what[0] && k->live && ++tries < LIVE_TRIES);
+	if (k->row.damaged)
+		found(k, k->row.what);
+	return rc;
+}
+
+static bool reply_segment(const struct request *q, const struct check *k)
+{
+	return requests_reply(
+		q,
+		json_pack("{s:s, s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "segment", k->name,
+			  "ok", !k->what[0], "what", call_json_text(k->what), "state",
+			  k->row.done ? "closed" : "open", "calls", (json_int_t)k->calls, "records",
+			  (json_int_t)k->report.records, "chunks", (json_int_t)k->report.chunks,
+			  "bytes", (json_int_t)k->report.file_bytes, "attested_bytes",
+			  (json_int_t)k->report.attested_end, "unattested_tail",
+			  (bool)k->row.unattested_tail));
+}
+
+static void reply_call(const struct request *q, struct check *k, const struct call *c)
+{
+	char id[UUID_TEXT], digest[65];
+	const char *fault = "its segment cannot be read";
+	if (c->slot < k->slots_count)
+		fault = call_fault(k, c, &k->slots[c->slot]);
+	keys_hex(digest, c->digest, 32);
+	if (fault)
+		found(k, fault);
+	requests_reply(q,
+		       json_pack("{s:s, s:s, s:b, s:o, s:b, s:s}", "call", uuid_text(&c->r.id, id),
+				 "segment", k->name, "ok", !fault, "what", call_json_text(fault),
+				 "attested", c->attested, "digest", digest));
+}
+
+/* ---- all of them, or that of one call ---------------------------------------------------------------------------- */
+
+struct verdict {
+	uint64_t segments, damaged;
+	char first[sizeof(((struct check *)0)->what) + SEGMENT_NAME];
+};
+
+static enum rc verify_one(const struct request *q, const char *name, const struct call *c,
+			  struct verdict *sum, struct error *err)
+{
+	struct check k = { .v = q->v, .name = name };
+	enum rc rc = check_segment(&k, err);
+	if (rc == RC_OK) {
+		(void)reply_segment(q, &k);
+		if (c)
+			reply_call(q, &k, c);
+		sum->segments++;
+		if (k.what[0] && !sum->damaged++)
+			snprintf(sum->first, sizeof sum->first, "%s: %s", name, k.what);
+	}
+	reset(&k);
+	return rc;
+}
+
+static enum rc verify_call(const struct request *q, const char *text, struct verdict *sum,
+			   struct error *err)
+{
+	struct uuid id;
+	struct call *c;
+	enum rc rc = catalogue_find(q->v, text, &id, err);
+	if (rc == RC_OK)
+		rc = catalogue_get(q->v, &id, &c, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = verify_one(q, c->segment, c, sum, err);
+	call_row_free(c);
+	return rc;
+}
+
+enum rc req_verify(const struct request *q, struct error *err)
+{
+	struct verdict sum = { 0 };
+	const char *id = requests_text(q, "id");
+	char **names = NULL;
+	size_t count = 0;
+	enum rc rc = id ? verify_call(q, id, &sum, err) : segments_names(q->v, &names, &count, err);
+	for (size_t i = 0; i < count && rc == RC_OK; i++)
+		rc = verify_one(q, names[i], NULL, &sum, err);
+	segments_names_free(names, count);
+	if (rc == RC_OK && sum.damaged)
+		rc = error_set(err, RC_DAMAGED,
+			       "damage in %" PRIu64 " of %" PRIu64 " segments; the first: %.400s",
+			       sum.damaged, sum.segments, sum.first);
+	return rc;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* requests.c: every request there is, who may make it, and what the audit trail keeps of it.
+ *
+ *   known request, known members -> person -> the handler's own check of its words -> role -> ingest -> handler
+ *
+ * A refusal is always audited.  What opens audio audits itself before it does (replay, export); the rest is
+ * audited after it was done, where the table says so.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "vault/parts.h"
+
+#define C ROLE_CONTROLLER
+#define M ROLE_MANAGER
+#define A ROLE_AUDITOR
+#define O ROLE_OPERATOR
+
+struct request_row {
+	const char *name;
+	unsigned roles;
+	enum { QUIET, AUDITED, AUDITS_ITSELF } audit;
+	const char *members;   /* that it understands, each followed by a space */
+	request_handler check; /* of words, before rights; may be NULL */
+	request_handler handle;
+};
+
+/* clang-format off */
+static const struct request_row table[] = {
+	{ "calls",        C | M | O,     QUIET,
+	  "party since until state outcome conversation limit ",      NULL,             req_calls },
+	{ "show",         C | M | O,     QUIET,         "id ",        NULL,             req_show },
+	{ "replay",       C | M,         AUDITS_ITSELF,
+	  "id purpose reference at track passphrase play fd ",        req_replay_check, req_replay },
+	{ "export",       C | M,         AUDITS_ITSELF,
+	  "id purpose reference format track passphrase fd ",         req_export_check, req_export },
+	{ "status",       C | M | A | O, QUIET,         "",           NULL,             req_status },
+	{ "reindex",      C | O,         AUDITED,       "",           NULL,             req_reindex },
+	{ "verify",       C | M | A | O, AUDITED,       "id ",        NULL,             req_verify },
+	{ "audit-list",   C | A,         QUIET,
+	  "since until limit ",                                       NULL,             req_audit_list },
+	{ "audit-verify", C | A | O,     QUIET,         "",           NULL,             req_audit_verify },
+};
+/* clang-format on */
+#define ROWS (sizeof table / sizeof table[0])
+
+/* ---- what handlers use ------------------------------------------------------------------------------------ */
+
+bool requests_reply(const struct request *q, json_t *object)
+{
+	ASSERT(object);
+	bool more = q->reply(q->ctx, object);
+	json_decref(object);
+	return more;
+}
+
+const char *requests_text(const struct request *q, const char *member)
+{
+	return json_string_value(json_object_get(q->body, member));
+}
+
+enum rc requests_time(const struct request *q, const char *member, int64_t *us, struct error *err)
+{
+	const json_t *j = json_object_get(q->body, member);
+	int64_t ns;
+	if (!j || json_is_null(j))
+		return RC_OK;
+	if (json_is_integer(j)) {
+		*us = json_integer_value(j);
+		return RC_OK;
+	}
+	if (!json_is_string(j) || !clock_parse(json_string_value(j), &ns))
+		return error_set(err, RC_USAGE,
+				 "%s: not a time (RFC 3339, YYYY-MM-DD, -12h, or @seconds)",
+				 member);
+	*us = ns / 1000;
+	return RC_OK;
+}
+
+const char *requests_choices(const char *const *names, size_t count, char *buf, size_t room)
+{
+	size_t at = 0;
+	buf[0] = '\0';
+	for (size_t i = 0; i < count && at < room; i++) {
+		int n = snprintf(buf + at, room - at, "%s%s", i ? ", " : "", names[i]);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return buf;
+}
+
+/* ---- the way of a request ---------------------------------------------------------------------------------- */
+
+static enum rc find_row(const json_t *body, const struct request_row **row, struct error *err)
+{
+	const char *names[ROWS];
+	char choices[256];
+	const char *name = json_string_value(json_object_get(body, "request"));
+	for (size_t i = 0; i < ROWS; i++) {
+		names[i] = table[i].name;
+		if (name && strcmp(name, table[i].name) == 0) {
+			*row = &table[i];
+			return RC_OK;
+		}
+	}
+	return error_set(err, RC_USAGE, "no such request; the choices are: %s",
+			 requests_choices(names, ROWS, choices, sizeof choices));
+}
+
+static bool understands(const struct request_row *row, const char *member)
+{
+	size_t len = strlen(member);
+	if (strcmp(member, "request") == 0)
+		return true;
+	for (const char *at = strstr(row->members, member); at; at = strstr(at + 1, member)) {
+		if (at[len] == ' ' && (at == row->members || at[-1] == ' '))
+			return len > 0;
+	}
+	return false;
+}
+
+/* Members are texts but for a few; null is the same as absent. */
+static enum rc check_members(const struct request_row *row, const json_t *body, struct error *err)
+{
+	static const char texts[] = "party state outcome conversation id purpose reference track "
+				    "passphrase format ";
+	const struct request_row text_row = { .members = texts };
+	const char *name;
+	json_t *value;
+	json_object_foreach((json_t *)(uintptr_t)body, name, value)
+	{
+		if (!understands(row, name))
+			return error_set(err, RC_USAGE, "%s has no member \"%.32s\"", row->name,
+					 name);
+		if (understands(&text_row, name) && !json_is_string(value) &&
+		    !json_is_null(value) && strcmp(name, "request") != 0)
+			return error_set(err, RC_USAGE, "%s: a text is wanted", name);
+	}
+	return RC_OK;
+}
+
+/* Who asks: as listed; root, where it is not, runs the system and no more. */
+static enum rc find_person(struct request *q, struct error *err)
+{
+	enum rc rc = people_load(q->v->store, q->who->person, &q->person, err);
+	if (rc != RC_NOT_FOUND)
+		return rc;
+	memset(&q->person, 0, sizeof q->person);
+	snprintf(q->person.name, sizeof q->person.name, "%s", q->who->person);
+	q->person.role = q->who->uid == 0 ? ROLE_OPERATOR : ROLE_NONE;
+	return RC_OK;
+}
+
+static void audit_outcome(const struct request *q, const char *action, const char *outcome,
+			  const char *detail)
+{
+	struct error err;
+	struct uuid id;
+	const char *text = requests_text(q, "id");
+	bool known = text && catalogue_find(q->v, text, &id, &err) == RC_OK;
+	struct audit_entry e = { .person = q->person.name,
+				 .role = people_role_name(q->person.role),
+				 .action = action,
+				 .call = known ? &id : NULL,
+				 .purpose = requests_text(q, "purpose"),
+				 .reference = requests_text(q, "reference"),
+				 .outcome = outcome,
+				 .detail = detail };
+	if (audit_write(q->v, &e, &err) != RC_OK)
+		log_error("audit-write", "what=\"%s\"", err.text);
+}
+
+static enum rc check_role(const struct request *q, const struct request_row *row, struct error *err)
+{
+	if (row->roles & (unsigned)q->person.role)
+		return RC_OK;
+	if (q->person.role == ROLE_NONE)
+		return error_set(err, RC_REFUSED, "you are not listed as a person of this store");
+	return error_set(err, RC_REFUSED, "your role (%s) does not allow %s",
+			 people_role_name(q->person.role), row->name);
+}
+
+static enum rc answer(const struct request *q, const struct request_row *row, struct error *err)
+{
+	enum rc rc = row->check ? row->check(q, err) : RC_OK;
+	if (rc == RC_OK)
+		rc = check_role(q, row, err);
+	if (rc == RC_OK)
+		rc = ingest_run(q->v, NULL, err);
+	if (rc == RC_OK)
+		rc = row->handle(q, err);
+	return rc == RC_OK ? index_health(q->v->index, err) : rc;
+}
+
+static const char *outcome_name(enum rc rc)
+{
+	switch (rc) {
+	case RC_OK: return "done";
+	case RC_REFUSED: return "refused";
+	case RC_DAMAGED: return "damaged";
+	default: return "failed";
+	}
+}
+
+enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
+		      vault_reply reply, void *ctx, struct error *err)
+{
+	struct request q = { .v = v, .who = who, .body = request, .reply = reply, .ctx = ctx };
+	const struct request_row *row = NULL;
+	err->text[0] = '\0';
+	enum rc rc = find_row(request, &row, err);
+	if (rc == RC_OK)
+		rc = check_members(row, request, err);
+	if (rc == RC_OK)
+		rc = find_person(&q, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = answer(&q, row, err);
+	if (rc == RC_REFUSED || (row->audit == AUDITED && rc != RC_USAGE))
+		audit_outcome(&q, row->name, outcome_name(rc), rc == RC_OK ? NULL : err->text);
+	segments_forget_open(v);
+	forget_bytes(&q.person, sizeof q.person);
+	return rc;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* segments.c: where segments lie, and what the vault remembers of each.
+ *
+ *   STORE/recorder/NAME.{seg,keys}  --closed and verified-->  STORE/vault/segments/NAME.{seg,keys}
+ *
+ * The slot file moves first: a segment found without it at the recorder is one whose move was cut short, and
+ * is moved on.  What is remembered (size and last attest when it was closed) lives in the index, out of
+ * the recorder's reach, so that a segment cut or replaced later is found.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "store/index.pb-c.h"
+#include "vault/parts.h"
+
+typedef Callspan__Index__SegmentRow row_message;
+
+#define EXT_SEG  ".seg"
+#define EXT_KEYS ".keys"
+#define GCM_TAG  16
+#define HEADER   24
+
+static const char *const folders[] = {
+	[SEGMENT_AT_RECORDER] = "recorder",
+	[SEGMENT_IN_VAULT] = "vault/segments",
+};
+
+/* ---- what is remembered --------------------------------------------------------------------------- */
+
+static bool take_hash(uint8_t to[32], const ProtobufCBinaryData *from)
+{
+	if (from->len == 32)
+		memcpy(to, from->data, 32);
+	return from->len == 32;
+}
+
+static void row_from(struct segment_row *row, const row_message *m)
+{
+	row->cursor = m->cursor;
+	row->seen_bytes = m->seen_bytes;
+	row->calls = m->calls;
+	row->records = m->records;
+	row->closed_bytes = m->closed_bytes;
+	row->closed_keys_bytes = m->closed_keys_bytes;
+	row->attested_end = m->attested_end;
+	row->done = m->done;
+	row->damaged = m->damaged;
+	row->unattested_tail = m->unattested_tail;
+	row->has_closed_attest = take_hash(row->closed_attest, &m->closed_attest);
+	row->has_last_attest = take_hash(row->last_attest, &m->last_attest);
+	snprintf(row->what, sizeof row->what, "%s", m->what);
+}
+
+enum rc segments_get(struct vault *v, const char *name, struct segment_row *row, struct error *err)
+{
+	uint8_t *bytes;
+	size_t len;
+	memset(row, 0, sizeof *row);
+	enum rc rc = index_get(v->index, INDEX_SEGMENTS, name, strlen(name), &bytes, &len, err);
+	if (rc != RC_OK)
+		return rc;
+	row_message *m = callspan__index__segment_row__unpack(NULL, len, bytes);
+	free(bytes);
+	if (!m)
+		return error_set(err, RC_DAMAGED, "the row of segment %s is damaged", name);
+	row_from(row, m);
+	callspan__index__segment_row__free_unpacked(m, NULL);
+	return RC_OK;
+}
+
+void segments_put(struct index_batch *b, const char *name, const struct segment_row *row)
+{
+	struct segment_row copy = *row;
+	row_message m;
+	callspan__index__segment_row__init(&m);
+	uint8_t bytes[1024];
+	m.cursor = copy.cursor;
+	m.seen_bytes = copy.seen_bytes;
+	m.calls = copy.calls;
+	m.records = copy.records;
+	m.closed_bytes = copy.closed_bytes;
+	m.closed_keys_bytes = copy.closed_keys_bytes;
+	m.attested_end = copy.attested_end;
+	m.done = copy.done;
+	m.damaged = copy.damaged;
+	m.unattested_tail = copy.unattested_tail;
+	if (copy.has_closed_attest)
+		m.closed_attest = (ProtobufCBinaryData){ 32, copy.closed_attest };
+	if (copy.has_last_attest)
+		m.last_attest = (ProtobufCBinaryData){ 32, copy.last_attest };
+	m.what = copy.what;
+	ASSERT(callspan__index__segment_row__get_packed_size(&m) <= sizeof bytes);
+	size_t len = callspan__index__segment_row__pack(&m, bytes);
+	index_batch_put(b, INDEX_SEGMENTS, name, strlen(name), bytes, len);
+}
+
+/* ---- where they lie ----------------------------------------------------------------------------------- */
+
+static void file_path(char path[STORE_PATH], const struct vault *v, enum segment_place place,
+		      const char *name, const char *ext)
+{
+	char folder[STORE_PATH], file[SEGMENT_NAME + 8];
+	snprintf(file, sizeof file, "%s%s", name, ext);
+	disk_path(folder, v->store, folders[place]);
+	disk_path(path, folder, file);
+}
+
+bool segments_waits(struct vault *v, const char *name)
+{
+	char path[STORE_PATH];
+	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_SEG);
+	if (disk_is_file(path, NULL))
+		return true;
+	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
+	return disk_is_file(path, NULL);
+}
+
+bool segments_half_taken(struct vault *v, const char *name)
+{
+	char path[STORE_PATH];
+	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
+	if (disk_is_file(path, NULL))
+		return false;
+	file_path(path, v, SEGMENT_IN_VAULT, name, EXT_KEYS);
+	return disk_is_file(path, NULL) && segments_locate(v, name, NULL) == SEGMENT_AT_RECORDER;
+}
+
+uint64_t segments_keys_bytes(struct vault *v, const char *name)
+{
+	char path[STORE_PATH];
+	uint64_t size = 0;
+	enum segment_place p = segments_locate(v, name, NULL);
+	if (p == SEGMENT_NOWHERE)
+		return 0;
+	file_path(path, v, p, name, EXT_KEYS);
+	return disk_is_file(path, &size) ? size : 0;
+}
+
+enum segment_place segments_locate(struct vault *v, const char *name, char path[STORE_PATH])
+{
+	char found[STORE_PATH];
+	for (enum segment_place p = SEGMENT_IN_VAULT; p > SEGMENT_NOWHERE; p--) {
+		file_path(found, v, p, name, EXT_SEG);
+		if (!disk_is_file(found, NULL))
+			continue;
+		if (path)
+			memcpy(path, found, STORE_PATH);
+		return p;
+	}
+	return SEGMENT_NOWHERE;
+}
+
+/* A file's name without ".seg"; false: not such a file, or a name that we would never give. */
+static bool name_of(const char *file, char name[SEGMENT_NAME])
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(file), ext = strlen(EXT_SEG);
+	if (len <= ext || strcmp(file + len - ext, EXT_SEG) != 0 || file[0] == '.')
+		return false;
+	if (len - ext >= SEGMENT_NAME || strspn(file, letters) != len) {
+		log_warning("segment-name",
+			    "what=\"a .seg file whose name is not ours is left alone\"");
+		return false;
+	}
+	memcpy(name, file, len - ext);
+	name[len - ext] = '\0';
+	return true;
+}
+
+struct name_list {
+	char **names;
+	size_t count, room;
+};
+
+static void add_name(struct name_list *l, const char *name)
+{
+	if (l->count == l->room) {
+		l->room = l->room ? 2 * l->room : 64;
+		l->names = realloc(l->names, l->room * sizeof *l->names);
+		ASSERT(l->names);
+	}
+	l->names[l->count] = strdup(name);
+	ASSERT(l->names[l->count]);
+	l->count++;
+}
+
+static enum rc add_folder(struct name_list *l, const struct vault *v, enum segment_place place,
+			  struct error *err)
+{
+	char path[STORE_PATH], name[SEGMENT_NAME];
+	disk_path(path, v->store, folders[place]);
+	DIR *d = opendir(path);
+	if (!d)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	const struct dirent *e;
+	while ((e = readdir(d))) {
+		if (name_of(e->d_name, name))
+			add_name(l, name);
+	}
+	closedir(d);
+	return RC_OK;
+}
+
+static void add_rows(struct name_list *l, struct vault *v)
+{
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_SEGMENTS, NULL, 0, false);
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	char name[SEGMENT_NAME];
+	while (index_cursor_next(c, &key, &key_len, &value, &value_len)) {
+		if (key_len >= SEGMENT_NAME)
+			continue;
+		memcpy(name, key, key_len);
+		name[key_len] = '\0';
+		add_name(l, name);
+	}
+	index_cursor_free(c);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+	return strcmp(*x, *y);
+}
+
+enum rc segments_names(struct vault *v, char ***names, size_t *count, struct error *err)
+{
+	struct name_list l = { 0 };
+	enum rc rc = add_folder(&l, v, SEGMENT_AT_RECORDER, err);
+	if (rc == RC_OK)
+		rc = add_folder(&l, v, SEGMENT_IN_VAULT, err);
+	if (rc != RC_OK) {
+		segments_names_free(l.names, l.count);
+		return rc;
+	}
+	add_rows(&l, v);
+	if (l.count)
+		qsort(l.names, l.count, sizeof *l.names, by_name);
+	size_t kept = 0;
+	for (size_t i = 0; i < l.count; i++) {
+		if (kept && strcmp(l.names[kept - 1], l.names[i]) == 0)
+			free(l.names[i]);
+		else
+			l.names[kept++] = l.names[i];
+	}
+	*names = l.names;
+	*count = kept;
+	return RC_OK;
+}
+
+void segments_names_free(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+/* ---- taking over ------------------------------------------------------------------------------------------ */
+
+/* A copy across file systems was cut short of removing its original: that is done now. */
+static enum rc drop_copied(const char *name, const char *from, const char *to, struct error *err)
+{
+	if (!disk_same(from, to))
+		return error_set(err, RC_DAMAGED,
+				 "another segment of this name lies in the vault already: %s",
+				 name);
+	if (unlink(from) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", from);
+	return RC_OK;
+}
+
+/* Move one file unless that is done already.  As root the vault's copy becomes root's own. */
+static enum rc take_file(struct vault *v, const char *name, const char *ext, struct error *err)
+{
+	char from[STORE_PATH], to[STORE_PATH];
+	file_path(from, v, SEGMENT_AT_RECORDER, name, ext);
+	file_path(to, v, SEGMENT_IN_VAULT, name, ext);
+	if (!disk_is_file(from, NULL))
+		return RC_OK;
+	if (disk_is_file(to, NULL))
+		return drop_copied(name, from, to, err);
+	enum rc rc = disk_move(from, to, err);
+	if (rc == RC_OK && geteuid() == 0 && lchown(to, 0, 0) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", to);
+	return rc;
+}
+
+enum rc segments_take(struct vault *v, const char *name, struct error *err)
+{
+	enum rc rc = take_file(v, name, EXT_KEYS, err);
+	return rc == RC_OK ? take_file(v, name, EXT_SEG, err) : rc;
+}
+
+/* ---- kept open for a request -------------------------------------------------------------------------------- */
+
+enum rc segments_open(struct vault *v, const char *name, struct segment **out, struct error *err)
+{
+	char path[STORE_PATH];
+	for (unsigned i = 0; i < SEGMENTS_OPEN; i++) {
+		if (v->open[i].segment && strcmp(v->open[i].name, name) == 0) {
+			*out = v->open[i].segment;
+			return RC_OK;
+		}
+	}
+	if (segments_locate(v, name, path) == SEGMENT_NOWHERE)
+		return error_set(err, RC_NOT_FOUND, "segment %s is gone", name);
+	struct segment *s;
+	enum rc rc = segment_open(&s, path, err);
+	if (rc != RC_OK)
+		return rc;
+	unsigned at = v->open_next++ % SEGMENTS_OPEN;
+	segment_close(v->open[at].segment);
+	v->open[at].segment = s;
+	snprintf(v->open[at].name, sizeof v->open[at].name, "%s", name);
+	*out = s;
+	return RC_OK;
+}
+
+void segments_forget_open(struct vault *v)
+{
+	for (unsigned i = 0; i < SEGMENTS_OPEN; i++) {
+		segment_close(v->open[i].segment);
+		v->open[i].segment = NULL;
+	}
+}
+
+/* ---- digests -------------------------------------------------------------------------------------------------- */
+
+void segments_digest(uint8_t digest[32], const struct segment_record *r)
+{
+	uint8_t in[32 + HEADER + 32], *header = in + 32;
+	memcpy(in, digest, 32);
+	put_u32_le(header, r->body_len);
+	header[4] = (uint8_t)r->type;
+	header[5] = r->track;
+	put_u16_le(header + 6, r->stream);
+	put_u32_le(header + 8, r->slot);
+	put_u32_le(header + 12, 0);
+	put_u64_le(header + 16, r->counter);
+	size_t len = 32 + HEADER;
+	bool sealed = r->type == RECORD_CHUNK || r->type == RECORD_CALL ||
+		      r->type == RECORD_STREAM || r->type == RECORD_SIGNALLING;
+	if (sealed && r->body_len >= GCM_TAG) {
+		memcpy(in + len, r->body + r->body_len - GCM_TAG, GCM_TAG);
+		len += GCM_TAG;
+	} else {
+		digest_sha256(in + len, r->body, r->body_len);
+		len += 32;
+	}
+	digest_sha256(digest, in, len);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* vault.h: the vault: what may be asked of recordings, and by whom.
+ *
+ * One library, one request interface: a request is a JSON object with a member "request" that names a row
+ * of the table in requests.c; the reply is a stream of JSON objects and a verdict.  The command line calls it
+ * in process; the service (its own issue) will carry the same objects over a socket.  Before a request
+ * is answered, what recorders have written is ingested and closed segments are taken over.
+ *
+ * Requests (members besides "request"; * required) and what they reply:
+ *   calls   party since until state outcome conversation limit     one object per call, the contract's fields, newest last;
+ *                                                                  limit: the newest so many (default 50, 0: all)
+ *   show    id*                                                    one object, with more fields
+ *   replay  id* purpose* reference* at track passphrase play|fd    audio to the device or as WAV to fd; then the same as export
+ *   export  id* purpose* reference* format track passphrase fd*    the file's bytes go to descriptor fd; then
+ *                                                                  {"seconds","zero_us","rate","bytes","sha256","undecoded"}
+ *                                                                  (bytes and sha256 null when fd is a pipe or device)
+ *   status                                                         one object
+ *   reindex                                                        {"calls":n,"segments":n}
+ *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
+ *                                                                  when id one more: {"call","ok","what","attested","digest",...};
+ *                                                                  RC_DAMAGED when any is not ok
+ *   audit-list since until limit                                   one object per entry, oldest first
+ *   audit-verify                                                   {"entries":n,"head":hex}
+ * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` is true or absent; format wav or flac; track caller or callee.
+ * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
+ * Times are RFC 3339 strings or Unix microseconds (integers); ids full UUIDs or unique prefixes of >= 8 characters.
+ */
+#ifndef CALLSPAN_VAULT_H
+#define CALLSPAN_VAULT_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "base/rc.h"
+#include "store/store.h"
+
+struct vault_init {
+	const char *store;
+	const char *policy;     /* a shipped profile's name or a file */
+	const char *policy_dir; /* where profiles lie */
+	const char *controller; /* Unix user name */
+	const char *passphrase; /* NULL: unattended */
+	bool allow_cow;         /* keys on a copy-on-write file system */
+	uid_t recorder_uid;     /* owner of STORE/recorder; (uid_t)-1: whoever runs this */
+};
+/* Make a store.  RC_FAILED when it exists; nothing is left behind on failure. */
+enum rc vault_init(const struct vault_init *cfg, struct error *err) MUST_USE;
+
+struct vault;
+/* Opens index and secrets, waiting up to wait_ms for another process. One line for: no store, newer version, keys missing. */
+enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err) MUST_USE;
+void vault_close(struct vault *v);
+
+struct vault_caller {
+	const char *person; /* Unix user name (SO_PEERCRED or the effective user's) */
+	uid_t uid;
+	const volatile int
+		*stop; /* NULL, or borrowed: when it becomes true, what is playing ends */
+};
+
+/* Called for each object of the reply (borrowed).  Return false to stop. */
+typedef bool (*vault_reply)(void *ctx, const json_t *object);
+
+enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
+		      vault_reply reply, void *ctx, struct error *err) MUST_USE;
+
+#endif
