@@ -23,7 +23,7 @@ static const struct command commands[] = {
 	  "Make a store: keys, index, policy.", cmd_init },
 	{ "calls",   "[--party N] [--since T] [--until T] [--state S] [--outcome O] [--conversation ID] [--limit N] [--json]",
 	  "List calls.", cmd_calls },
-	{ "show",    "ID [--json]",
+	{ "show",    "ID [--json] [--payload-sha1 --purpose P --reference R]",
 	  "Show one call.", cmd_show },
 	{ "replay",  "ID --purpose P --reference R [--at T] [--track caller|callee] [-o FILE|-]",
 	  "Hear a recording on the sound device, or write it as WAV.", cmd_replay },

@@ -145,16 +145,52 @@ static bool show_card(void *ctx, const json_t *call)
 	return true;
 }
 
+static bool print_prints(void *ctx, const json_t *reply)
+{
+	size_t i;
+	json_t *s;
+	(void)ctx;
+	json_array_foreach(json_object_get(reply, "streams"), i, s)
+	{
+		printf("%s  %s  %s -> %s  %s\n", cmd_text(s, "payload_sha1"), cmd_text(s, "track"),
+		       cmd_text(s, "src"), cmd_text(s, "dst"), cmd_text(s, "ssrc"));
+	}
+	return true;
+}
+
+/* What another capture of the same call can be compared with. */
+static enum rc show_prints(struct cli *c, const struct opening *o, bool json)
+{
+	json_t *request = cmd_new_request("fingerprint");
+	cmd_put_opening(request, o);
+	enum rc rc = cmd_send_opening(c, request, o->passphrase_file,
+				      json ? cmd_print_json : print_prints, NULL);
+	json_decref(request);
+	return rc;
+}
+
 enum rc cmd_show(struct cli *c, int argc, char **argv)
 {
-	const char *id = NULL;
-	bool json = false;
-	const struct word words[] = { { 0, "json", NULL, "one JSON object", NULL, &json } };
-	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &id, 1, NULL);
+	struct opening o = { 0 };
+	bool json = false, prints = false;
+	const struct word words[] = {
+		{ 0, "json", NULL, "one JSON object", NULL, &json },
+		{ 0, "payload-sha1", NULL,
+		  "instead: SHA-1 of each stream's recorded payload; opens the audio, so it needs:",
+		  NULL, &prints },
+		{ 0, "purpose", "P", "what it is opened for: one that the policy allows",
+		  &o.purpose, NULL },
+		{ 0, "reference", "R", "the case or ticket it is opened for", &o.reference, NULL },
+		{ 0, "passphrase-file", "F", "your passphrase, in the first line",
+		  &o.passphrase_file, NULL },
+	};
+	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &o.id, 1, NULL);
 	if (rc != RC_OK)
 		return rc;
+	if (prints)
+		return show_prints(c, &o, json);
 	json_t *request = cmd_new_request("show");
-	cmd_put_text(request, "id", id);
+	cmd_put_text(request, "id", o.id);
 	rc = cmd_send(c, request, json ? cmd_print_json : show_card, NULL);
 	json_decref(request);
 	return rc;

@@ -167,6 +167,11 @@ void digest_sha256(uint8_t out[32], const void *data, size_t len)
 	ASSERT(EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1);
 }
 
+void digest_sha1(uint8_t out[20], const void *data, size_t len)
+{
+	ASSERT(EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL) == 1);
+}
+
 void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t len)
 {
 	ASSERT(HMAC(EVP_sha256(), key, 32, data, len, out, NULL));

@@ -274,6 +274,8 @@ bool gcm_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32]
 void sign_bytes(uint8_t sig[64], const void *data, size_t len, const struct sign_pair *pair);
 bool sign_verify(const uint8_t sig[64], const void *data, size_t len, const uint8_t public_key[32]);
 void digest_sha256(uint8_t out[32], const void *data, size_t len);
+void digest_sha1(uint8_t out[20], const void *data,
+		 size_t len); /* to compare with others' tools; proves nothing */
 void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t len);
 void random_bytes(void *out, size_t len);
 void forget_bytes(void *p, size_t len); /* not optimised away */

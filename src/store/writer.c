@@ -364,17 +364,18 @@ void store_writer_tick(struct store_writer *w, int64_t mono_ns, int64_t packet_n
 
 /* ---- from begin to end --------------------------------------------------------------------- */
 
+static void close_calls(struct store_writer *w)
+{
+	for (size_t i = 0; i < w->buckets_count; i++)
+		while (w->buckets[i])
+			call_close(w, w->buckets[i]);
+}
+
 static void writer_free(struct store_writer *w)
 {
 	if (!w)
 		return;
-	for (size_t i = 0; i < w->buckets_count; i++) {
-		struct writer_call *next;
-		for (struct writer_call *c = w->buckets[i]; c; c = next) {
-			next = c->next;
-			call_free(c);
-		}
-	}
+	close_calls(w);
 	while (w->home.segments)
 		segment_write_free(w->home.segments);
 	for (size_t i = 0; i < w->slabs_count; i++)

@@ -4,6 +4,7 @@
  *
  *   requests.c   one table: request, who may, what is audited, handler       <- read this first
  *     req_*.c    the handlers
+ *   opening.c    the one way to a recording's audio
  *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over
  *   segments.c   where segments lie, what is remembered of them
  *   catalogue.c  calls in the index and everything that points at them
@@ -319,6 +320,8 @@ enum rc req_replay_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_replay(const struct request *q, struct error *err) MUST_USE;
 enum rc req_export_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_export(const struct request *q, struct error *err) MUST_USE;
+enum rc req_fingerprint_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_fingerprint(const struct request *q, struct error *err) MUST_USE;
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
 enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;

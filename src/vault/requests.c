@@ -4,7 +4,7 @@
  *
  *   known request, known members -> person -> the handler's own check of its words -> role -> ingest -> handler
  *
- * A refusal is always audited.  What opens audio audits itself before it does (replay, export); the rest is
+ * A refusal is always audited.  What opens audio audits itself before it does (replay, export, fingerprint); the rest is
  * audited after it was done, where the table says so.
  */
 #include <string.h>
@@ -36,6 +36,8 @@ static const struct request_row table[] = {
 	  "id purpose reference at track passphrase play fd ",        req_replay_check, req_replay },
 	{ "export",       C | M,         AUDITS_ITSELF,
 	  "id purpose reference format track passphrase fd ",         req_export_check, req_export },
+	{ "fingerprint",  C | M,         AUDITS_ITSELF,
+	  "id purpose reference passphrase ",              req_fingerprint_check, req_fingerprint },
 	{ "status",       C | M | A | O, QUIET,         "",           NULL,             req_status },
 	{ "reindex",      C | O,         AUDITED,       "",           NULL,             req_reindex },
 	{ "verify",       C | M | A | O, AUDITED,       "id ",        NULL,             req_verify },

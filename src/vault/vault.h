@@ -15,6 +15,8 @@
  *   export  id* purpose* reference* format track passphrase fd*    the file's bytes go to descriptor fd; then
  *                                                                  {"seconds","zero_us","rate","bytes","sha256","undecoded"}
  *                                                                  (bytes and sha256 null when fd is a pipe or device)
+ *   fingerprint  id* purpose* reference* passphrase              {"streams":[{"track","ssrc","src","dst","payload_type","packets",
+ *                                                                "payload_sha1"}]}: what was recorded, as a hash of each stream
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and

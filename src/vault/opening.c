@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* opening.c: see opening.h.  On the vault's thread. */
+#include "vault/opening.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define GCM_TAG         16
+#define CHUNK_PT_AT     1
+#define CHUNK_SSRC_AT   36
+#define REFERENCE_BYTES 200
+
+static const char *const format_names[] = { "wav", "flac" };
+static const char *const track_names[] = { "caller", "callee" };
+
+const char *opening_format_name(enum audio_format f)
+{
+	return format_names[f];
+}
+
+const char *opening_track_name(int track)
+{
+	return track < 0 ? "both" : track_names[track];
+}
+
+/* ---- words ------------------------------------------------------------------------------------------------- */
+
+static int find_name(const char *const *names, int count, const char *name)
+{
+	for (int i = 0; i < count; i++) {
+		if (strcmp(names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static enum rc read_purpose(const struct request *q, struct opening *o, struct error *err)
+{
+	char choices[256];
+	o->purpose_name = requests_text(q, "purpose");
+	o->reference = requests_text(q, "reference");
+	o->purpose = o->purpose_name ? policy_purpose(o->purpose_name) : -1;
+	if (o->purpose < 0)
+		return error_set(
+			err, RC_USAGE, "%s; the choices are: %s",
+			o->purpose_name ? "no such purpose" : "a purpose must be stated",
+			requests_choices(policy_purpose_names, PURPOSES, choices, sizeof choices));
+	if (!o->reference || !*o->reference)
+		return error_set(err, RC_USAGE, "a reference must be stated (a case, a ticket)");
+	if (strlen(o->reference) > REFERENCE_BYTES)
+		return error_set(err, RC_USAGE, "the reference is longer than %d bytes",
+				 REFERENCE_BYTES);
+	return RC_OK;
+}
+
+/* One of two names; *out unchanged when absent. */
+static enum rc read_name(const struct request *q, const char *member, const char *const *names,
+			 int *out, struct error *err)
+{
+	char choices[64];
+	const char *text = requests_text(q, member);
+	if (!text)
+		return RC_OK;
+	int n = find_name(names, 2, text);
+	if (n < 0)
+		return error_set(err, RC_USAGE, "no such %s; the choices are: %s", member,
+				 requests_choices(names, 2, choices, sizeof choices));
+	*out = n;
+	return RC_OK;
+}
+
+/* Seconds as a number, or "[[H:]M:]S". */
+static bool read_offset(const json_t *j, double *seconds)
+{
+	if (json_is_number(j)) {
+		*seconds = json_number_value(j);
+		return *seconds >= 0;
+	}
+	const char *at = json_string_value(j);
+	char *end;
+	*seconds = 0;
+	for (int part = 0; at && part < 3; part++) {
+		if (*at < '0' || *at > '9')
+			return false;
+		double v = strtod(at, &end);
+		*seconds = *seconds * 60 + v;
+		if (!*end)
+			return *seconds < 1e9;
+		at = *end == ':' ? end + 1 : NULL;
+	}
+	return false;
+}
+
+static enum rc read_target(const struct request *q, struct opening *o, struct error *err)
+{
+	const json_t *at = json_object_get(q->body, "at"), *fd = json_object_get(q->body, "fd");
+	o->play = json_is_true(json_object_get(q->body, "play"));
+	o->fd = json_is_integer(fd) ? (int)json_integer_value(fd) : -1;
+	if (at && !json_is_null(at) && !read_offset(at, &o->at_s))
+		return error_set(err, RC_USAGE, "at: seconds from the start are wanted, or M:SS");
+	if (o->play == (o->fd >= 0))
+		return error_set(err, RC_USAGE, "either a sound device or a file is wanted");
+	return RC_OK;
+}
+
+enum rc opening_read(const struct request *q, const char *action, bool target, struct opening *o,
+		     struct error *err)
+{
+	int format = AUDIO_WAV;
+	*o = (struct opening){
+		.action = action, .track = -1, .fd = -1, .id = requests_text(q, "id")
+	};
+	if (!o->id)
+		return error_set(err, RC_USAGE, "which recording? An id is wanted");
+	enum rc rc = read_purpose(q, o, err);
+	if (rc == RC_OK)
+		rc = read_name(q, "format", format_names, &format, err);
+	if (rc == RC_OK)
+		rc = read_name(q, "track", track_names, &o->track, err);
+	o->passphrase = requests_text(q, "passphrase");
+	if (rc == RC_OK && target)
+		rc = read_target(q, o, err);
+	o->format = (enum audio_format)format;
+	return rc;
+}
+
+/* ---- rights ------------------------------------------------------------------------------------------------ */
+
+static enum rc check_policy(const struct request *q, const struct opening *o, struct error *err)
+{
+	const struct policy *p = &q->v->policy;
+	ASSERT(o->purpose >= 0 && o->purpose < PURPOSES); /* read_purpose() saw to that */
+	if (!(p->purposes & 1u << o->purpose))
+		return error_set(err, RC_REFUSED, "the policy in force (%s) does not allow %s",
+				 p->name, o->purpose_name);
+	if (o->fd >= 0 && !p->plain_export)
+		return error_set(err, RC_REFUSED,
+				 "the policy in force (%s) lets no recording leave unprotected",
+				 p->name);
+	return RC_OK;
+}
+
+static enum rc open_secret(const struct request *q, const struct opening *o,
+			   struct seal_pair *audio, struct error *err)
+{
+	*audio = q->v->keys.audio;
+	if (q->v->keys.has_audio)
+		return RC_OK;
+	return people_open_audio(&q->person, o->passphrase, audio, err);
+}
+
+static enum rc note(const struct request *q, const struct opening *o, const struct uuid *id,
+		    const char *outcome, const char *detail, struct error *err)
+{
+	return audit_write(q->v,
+			   &(struct audit_entry){ .person = q->person.name,
+						  .role = people_role_name(q->person.role),
+						  .action = o->action,
+						  .call = id,
+						  .purpose = o->purpose_name,
+						  .reference = o->reference,
+						  .outcome = outcome,
+						  .detail = detail },
+			   err);
+}
+
+enum rc opening_audit(const struct opened *x, const char *outcome, const char *detail,
+		      struct error *err)
+{
+	return note(x->q, x->o, &x->call->r.id, outcome, detail, err);
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------- */
+
+/* The earlier of two limits of which 0 is none. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
+}
+
+/* RFC 3551, table 4: what a payload type means without an SDP. */
+static void by_static_type(struct stream_record *s, uint8_t type)
+{
+	static const struct {
+		uint8_t type;
+		const char *codec;
+	} known[] = { { 0, "PCMU" }, { 3, "GSM" }, { 8, "PCMA" }, { 9, "G722" }, { 18, "G729" } };
+	s->payload_types[0] = type;
+	s->payload_types_count = 1;
+	s->clock_rate = 8000;
+	s->channels = 1;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (known[i].type == type)
+			snprintf(s->codec, sizeof s->codec, "%s", known[i].codec);
+	}
+}
+
+/* The stream of a chunk.  Killed before the first stream record, the recorder has left only the chunk's own header
+ * to say what it is. */
+static struct stream_record *stream_of(struct call *c, const struct segment_record *r,
+				       const uint8_t *body)
+{
+	struct stream_record *s = call_row_stream(c, r->stream);
+	if (s->clock_rate)
+		return s;
+	struct bytes b = bytes_over(body + CHUNK_SSRC_AT, 4);
+	s->ssrc = bytes_u32_le(&b);
+	s->track = r->track;
+	by_static_type(s, body[CHUNK_PT_AT] & 127);
+	return s;
+}
+
+static enum rc altered(const struct opened *x, const struct segment_record *r, struct error *err)
+{
+	return error_set(err, RC_DAMAGED, "segment %s, offset %llu: the chunk was altered",
+			 x->call->segment, (unsigned long long)r->offset);
+}
+
+static enum rc use_chunk(const struct opened *x, const struct segment_record *r,
+			 const struct opening_use *use, struct error *err)
+{
+	if (r->body_len < GCM_TAG + CHUNK_HEADER)
+		return altered(x, r, err);
+	size_t len = r->body_len - GCM_TAG;
+	uint8_t *body = malloc(len);
+	ASSERT(body);
+	enum rc rc = RC_DAMAGED;
+	if (segment_unseal(x->segment, r, &x->keys, body)) {
+		const struct stream_record *s = stream_of(x->call, r, body);
+		rc = use->chunk(use->ctx, s, sooner(x->call->r.until_us, s->until_us), body, len,
+				err);
+	}
+	if (rc == RC_DAMAGED)
+		rc = altered(x, r, err);
+	forget_bytes(body, len);
+	free(body);
+	return rc;
+}
+
+/* All records of the call, in order, held against what was taken in. */
+static enum rc use_records(const struct opened *x, const struct opening_use *use, struct error *err)
+{
+	struct segment_record r;
+	uint8_t digest[32] = { 0 };
+	uint64_t cursor = 0, n = 0;
+	enum rc rc;
+	while ((rc = segment_call_next(x->segment, x->call->slot, &cursor, &r)) == RC_OK) {
+		segments_digest(digest, &r);
+		if (++n == x->call->records && memcmp(digest, x->call->digest, 32) != 0)
+			break;
+		rc = r.type == RECORD_CHUNK ? use_chunk(x, &r, use, err) : RC_OK;
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (rc != RC_END || n < x->call->records)
+		return error_set(err, RC_DAMAGED,
+				 "segment %s does not hold what was taken in of this recording",
+				 x->call->segment);
+	return RC_OK;
+}
+
+static enum rc use_recording(struct opened *x, const struct seal_pair *audio,
+			     const struct opening_use *use, struct error *err)
+{
+	enum rc rc = segments_open(x->q->v, x->call->segment, &x->segment, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_DAMAGED : rc;
+	rc = segment_keys(x->segment, x->call->slot, audio, &x->q->v->keys.metadata, &x->keys, err);
+	if (rc == RC_NOT_FOUND)
+		return error_set(err, RC_FAILED, "the recording was destroyed");
+	if (rc != RC_OK)
+		return rc;
+	(void)call_row_open(x->call, &x->keys);
+	rc = use_records(x, use, err);
+	return rc == RC_OK ? use->finish(use->ctx, x, err) : rc;
+}
+
+enum rc opening_run(const struct request *q, const struct opening *o, const char *detail,
+		    const struct opening_use *use, struct error *err)
+{
+	struct uuid id;
+	struct seal_pair secret;
+	struct opened x = { .q = q, .o = o };
+	enum rc rc = catalogue_find(q->v, o->id, &id, err);
+	if (rc == RC_OK)
+		rc = catalogue_get(q->v, &id, &x.call, err);
+	if (rc == RC_OK)
+		rc = check_policy(q, o, err);
+	if (rc == RC_OK)
+		rc = open_secret(q, o, &secret, err);
+	if (rc != RC_OK) {
+		call_row_free(x.call);
+		return rc;
+	}
+	rc = note(q, o, &id, "granted", detail, err);
+	if (rc == RC_OK)
+		rc = use_recording(&x, &secret, use, err);
+	forget_bytes(&secret, sizeof secret);
+	struct error second;
+	if (rc != RC_OK &&
+	    note(q, o, &id, rc == RC_DAMAGED ? "damaged" : "failed", err->text, &second) != RC_OK)
+		*err = second;
+	call_row_free(x.call);
+	forget_bytes(&x, sizeof x);
+	return rc;
+}

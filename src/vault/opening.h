@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* opening.h: the one way to a recording's audio.  Private to src/vault.
+ *
+ *   words right? -> role -> such a recording? -> purpose allowed by the policy? -> may it leave unprotected?
+ *     -> the audio secret (the person's passphrase) -> audit entry, synced -> only now a chunk is unsealed
+ *
+ * A recording is all or nothing: a record altered, missing or out of the order in which it was taken in is damage,
+ * not a gap.
+ */
+#ifndef CALLSPAN_VAULT_OPENING_H
+#define CALLSPAN_VAULT_OPENING_H
+
+#include "audio/audio.h"
+#include "vault/parts.h"
+
+/* What was asked, words checked. */
+struct opening {
+	const char *action, *id, *reference, *purpose_name, *passphrase;
+	int purpose;
+	enum audio_format format;
+	int track; /* -1: both */
+	double at_s;
+	bool play;
+	int fd; /* -1: none */
+};
+
+/* A recording while it is open; borrowed by those who use it. */
+struct opened {
+	const struct request *q;
+	const struct opening *o;
+	struct call *call;       /* owned by opening_run() */
+	struct segment *segment; /* borrowed */
+	struct call_keys keys;
+};
+
+struct opening_use {
+	void *ctx;
+	/* One unsealed chunk of stream `s`, in order of the file; frames later than until_us (0: none) are not
+	 * part of the call.  `body` is wiped after return. */
+	enum rc (*chunk)(void *ctx, const struct stream_record *s, int64_t until_us,
+			 const uint8_t *body, size_t len, struct error *err);
+	/* All chunks were there and whole: hand out what came of them. */
+	enum rc (*finish)(void *ctx, const struct opened *x, struct error *err);
+};
+
+/* Read id, purpose, reference and passphrase, and for what goes to a device or file (`target`) where to. */
+enum rc opening_read(const struct request *q, const char *action, bool target, struct opening *o,
+		     struct error *err) MUST_USE;
+
+/* Everything after words and role.  `detail` goes into the audit entry. */
+enum rc opening_run(const struct request *q, const struct opening *o, const char *detail,
+		    const struct opening_use *use, struct error *err) MUST_USE;
+
+/* One more audit entry of an opening. */
+enum rc opening_audit(const struct opened *x, const char *outcome, const char *detail,
+		      struct error *err) MUST_USE;
+
+/* Names by index, for the audit's detail. */
+const char *opening_format_name(enum audio_format f);
+const char *opening_track_name(int track);
+
+#endif
