@@ -160,7 +160,7 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 		goto out;
 
 	read_all(r, s->captures[0], stop);
-	signalling_finish(r->signalling, r->tap.now_ns);
+	signalling_finish(r->signalling, tap_catch_up(&r->tap));
 	while (!flush_all(r) || r->tap.chunks_out > 0)
 		clock_sleep_us(WAIT_US);
 	rc = session_finish_writers(s, err);

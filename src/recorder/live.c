@@ -180,6 +180,18 @@ static int64_t common_time(const struct live *l)
 	return now;
 }
 
+/* The newest of all: where the capture ends. */
+static int64_t latest_time(const struct live *l)
+{
+	int64_t now = 0;
+	for (unsigned i = 0; i < l->session->threads; i++) {
+		int64_t t = atomic_load_explicit(&l->threads[i].now_ns, memory_order_acquire);
+		if (t > now)
+			now = t;
+	}
+	return now;
+}
+
 static bool all_drained(struct live *l)
 {
 	for (unsigned i = 0; i < l->session->threads; i++)
@@ -207,7 +219,7 @@ static void *run_signalling(void *arg)
 			break;
 		clock_sleep_us(IDLE_US);
 	}
-	signalling_finish(l->signalling, common_time(l));
+	signalling_finish(l->signalling, latest_time(l));
 	while (!flush_signalling(l))
 		clock_sleep_us(IDLE_US);
 	atomic_store_explicit(&l->signalling_gone, true, memory_order_release);
@@ -314,6 +326,8 @@ static void capture_frames(struct capture_thread *t)
 		}
 	}
 	note_kernel_drops(t);
+	tap_catch_up(&t->tap);
+	publish_time(t);
 }
 
 static void *run_capture(void *arg)

@@ -100,6 +100,12 @@ void tap_tick(struct tap *t, int64_t now_ns)
 	t->owner.tick(t->owner.ctx, now_ns);
 }
 
+int64_t tap_catch_up(struct tap *t)
+{
+	tap_tick(t, t->newest_ns);
+	return t->now_ns;
+}
+
 static void unknown_to_media(struct tap *t, const struct datagram *d)
 {
 	enum sip_kind kind = sip_recognise(d->payload, d->len);
@@ -130,6 +136,8 @@ void tap_burst(struct tap *t, const struct frame *frames, int n)
 	int held = 0;
 
 	for (int i = 0; i < n; i++) {
+		if (LIKELY(frames[i].ts_ns > t->newest_ns))
+			t->newest_ns = frames[i].ts_ns;
 		if (UNLIKELY(frames[i].ts_ns >= t->now_ns + TICK_STEP_NS)) {
 			run(t, d, held);
 			held = 0;

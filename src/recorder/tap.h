@@ -37,7 +37,8 @@ struct tap {
 	unsigned writers_count, thread_no;
 	struct outbox *to_writer; /* owned: one a writer */
 	uint64_t chunks_out;      /* at the writers now */
-	int64_t now_ns;           /* packet time */
+	int64_t now_ns;           /* packet time, as timers last saw it */
+	int64_t newest_ns;        /* the newest frame's: now_ns follows in steps */
 	struct tap_owner owner;
 };
 
@@ -47,6 +48,9 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 void tap_free(struct tap *t);
 
 void tap_burst(struct tap *t, const struct frame *frames, int n);
+
+/* All frames have come: packet time catches up with the newest.  Gives it. */
+int64_t tap_catch_up(struct tap *t);
 
 /* Packet time without a packet (idle, or the end of a file). */
 void tap_tick(struct tap *t, int64_t now_ns);

@@ -5,6 +5,9 @@
 
 #include "rtp/payload.h"
 
+/* Calls looked at where many expect one endpoint: hostile SDPs may all name the same. */
+#define LOOK_AT_MOST 64
+
 bool expect_table_init(struct expect_table *t, uint32_t max)
 {
 	memset(t, 0, sizeof *t);
@@ -40,12 +43,92 @@ static uint32_t *call_head_of(const struct expect_table *t, uint64_t number)
 	return &t->call_heads[hash_place(hash, t->heads_count)];
 }
 
-uint32_t expect_find(const struct expect_table *t, const struct endpoint *at)
+static uint32_t newest_at(const struct expect_table *t, const struct endpoint *at)
 {
 	uint32_t n = *head_of(t, at) - 1;
 	while (n != NONE && !endpoint_equal(&t->at[n].at, at))
 		n = t->at[n].next;
 	return n;
+}
+
+uint32_t expect_older(const struct expect_table *t, uint32_t expect)
+{
+	uint32_t n = t->at[expect].next;
+	while (n != NONE && !endpoint_equal(&t->at[n].at, &t->at[expect].at))
+		n = t->at[n].next;
+	return n;
+}
+
+static uint32_t find_of_call(const struct expect_table *t, uint32_t call, const struct endpoint *at)
+{
+	uint32_t n = t->calls[call].expects;
+	while (n != NONE && !endpoint_equal(&t->at[n].at, at))
+		n = t->at[n].next_of_call;
+	return n;
+}
+
+uint32_t expect_find(const struct expect_table *t, uint64_t call, const struct endpoint *at)
+{
+	uint32_t c = expect_find_call(t, call);
+	return c == NONE ? NONE : find_of_call(t, c, at);
+}
+
+static uint64_t number_of(const struct expect_table *t, uint32_t expect)
+{
+	return t->calls[t->at[expect].call].number;
+}
+
+/* Among the calls that expect `at`, the latest that expects `sought` as well: its expectation there. */
+static uint32_t latest_with_both(const struct expect_table *t, const struct endpoint *at,
+				 const struct endpoint *sought)
+{
+	uint32_t best = NONE;
+	int looked = 0;
+	for (uint32_t n = newest_at(t, at); n != NONE && looked < LOOK_AT_MOST;
+	     n = expect_older(t, n), looked++) {
+		uint32_t found = find_of_call(t, t->at[n].call, sought);
+		if (found != NONE && (best == NONE || number_of(t, found) > number_of(t, best)))
+			best = found;
+	}
+	return best;
+}
+
+/* Of the expectations at `to`: of a call that expects `other` as well, else the newest. */
+static uint32_t choose(const struct expect_table *t, const struct endpoint *to,
+		       const struct endpoint *other)
+{
+	uint32_t newest = newest_at(t, to);
+	if (newest == NONE || expect_older(t, newest) == NONE)
+		return newest;
+	/* Either list may be long (a server's port); a call that has both ends stands in both. */
+	uint32_t best = latest_with_both(t, other, to);
+	if (best == NONE && (best = latest_with_both(t, to, other)) != NONE)
+		best = find_of_call(t, t->at[best].call, to);
+	return best == NONE ? newest : best;
+}
+
+static bool knows_both_parties(const struct expect_table *t, uint32_t call)
+{
+	uint32_t n = t->calls[call].expects;
+	uint8_t party = t->at[n].party;
+	while (n != NONE && t->at[n].party == party)
+		n = t->at[n].next_of_call;
+	return n != NONE;
+}
+
+uint32_t expect_owner(const struct expect_table *t, const struct endpoint *src,
+		      const struct endpoint *dst, bool *by_source)
+{
+	uint32_t to = choose(t, dst, src);
+
+	*by_source = false;
+	if (to != NONE && find_of_call(t, t->at[to].call, src) != NONE)
+		return to;
+	uint32_t from = choose(t, src, dst);
+	if (to != NONE && (from == NONE || knows_both_parties(t, t->at[from].call)))
+		return to;
+	*by_source = from != NONE;
+	return from;
 }
 
 uint32_t expect_find_call(const struct expect_table *t, uint64_t number)
@@ -119,7 +202,10 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 	struct expect *x = &t->at[n];
 	x->at = e->at;
 	x->call = call;
+	x->prev = NONE;
 	x->next = *head - 1;
+	if (x->next != NONE)
+		t->at[x->next].prev = n;
 	x->prev_of_call = NONE;
 	x->next_of_call = t->calls[call].expects;
 	x->flows = NONE;
@@ -140,17 +226,14 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 void expect_remove(struct expect_table *t, uint32_t expect)
 {
 	struct expect *x = &t->at[expect];
-	uint32_t *head = head_of(t, &x->at);
 
 	ASSERT(x->flows == NONE);
-	if (*head - 1 == expect) {
-		*head = x->next + 1;
-	} else {
-		uint32_t n = *head - 1;
-		while (t->at[n].next != expect)
-			n = t->at[n].next;
-		t->at[n].next = x->next;
-	}
+	if (x->prev == NONE)
+		*head_of(t, &x->at) = x->next + 1;
+	else
+		t->at[x->prev].next = x->next;
+	if (x->next != NONE)
+		t->at[x->next].prev = x->prev;
 	if (x->next_of_call != NONE)
 		t->at[x->next_of_call].prev_of_call = x->prev_of_call;
 	if (x->prev_of_call != NONE)

@@ -2,9 +2,11 @@
  * Copyright The callspan authors */
 /* expect.h: which endpoints media is expected at, and for which calls.
  *
- * An endpoint has one expectation at a time.  A call is known here while it has one.  The
- * generation changes with each endpoint newly expected: a flow that was taken by its source asks
- * then whether its destination is expected by now.
+ * Several calls may expect the same endpoint: a server that answers all calls at one port, the two legs of a
+ * back-to-back user agent that passes SDP through, a port used again by the next call.  A flow's other end then
+ * tells whose it is (expect_owner).  A call is known here while it has an expectation.  The generation changes with
+ * each endpoint newly expected: a flow that was taken by its source asks then whether its destination is
+ * expected by now.
  */
 #ifndef CALLSPAN_RTP_EXPECT_H
 #define CALLSPAN_RTP_EXPECT_H
@@ -15,8 +17,8 @@
 
 struct expect {
 	struct endpoint at;
-	uint32_t call; /* index */
-	uint32_t next; /* of those with the same hash; of the free ones */
+	uint32_t call;       /* index */
+	uint32_t prev, next; /* of those with the same hash, newest first; next of the free ones */
 	uint32_t prev_of_call, next_of_call;
 	uint32_t flows; /* list of live flows that belong to it */
 	uint16_t stream_base;
@@ -49,12 +51,19 @@ struct expect_table {
 bool expect_table_init(struct expect_table *t, uint32_t max);
 void expect_table_release(struct expect_table *t);
 
-/* The expectation at an endpoint, or NONE. */
-uint32_t expect_find(const struct expect_table *t, const struct endpoint *at);
+/* A call's expectation at an endpoint, or NONE. */
+uint32_t expect_find(const struct expect_table *t, uint64_t call, const struct endpoint *at);
+/* Whose a flow is: of a call that expects both its ends, the latest if several do; else of the newest that expects where
+ * it is sent to, else where it is sent from (*by_source).  But a call whose other party's endpoint is not known yet
+ * keeps what its own party sends, though others expect the destination.  NONE: nobody's. */
+uint32_t expect_owner(const struct expect_table *t, const struct endpoint *src,
+		      const struct endpoint *dst, bool *by_source);
+/* The next expectation at the endpoint of this one, older; or NONE. */
+uint32_t expect_older(const struct expect_table *t, uint32_t expect);
 /* The call's index by its number, or NONE. */
 uint32_t expect_find_call(const struct expect_table *t, uint64_t number);
 
-/* Add one at an endpoint that has none.  NONE when there are too many. */
+/* Add one at an endpoint where its call has none.  NONE when there are too many. */
 uint32_t expect_add(struct expect_table *t, const struct media_expect *e);
 /* Signalling says more of one that is there: replace the payload map, keep streams and numbers. */
 void expect_update(struct expect *x, const struct media_expect *e);

@@ -16,9 +16,10 @@
 
 #include "rtp/packet.h"
 
-#define BURST    64 /* packets looked up together */
-#define AHEAD    6  /* packets between the steps of a look-up: what memory needs */
-#define ALIVE_NS (5 * NS_PER_S)
+#define BURST         64 /* packets looked up together */
+#define AHEAD         6  /* packets between the steps of a look-up: what memory needs */
+#define ALIVE_NS      (5 * NS_PER_S)
+#define YIELD_AT_MOST 64 /* calls at one endpoint that are asked to yield flows to a newcomer */
 
 struct media *media_new(const struct media_config *cfg)
 {
@@ -119,13 +120,14 @@ static void flow_end(struct media *m, uint32_t flow, int64_t until_ns, bool goes
 static bool flow_judge(struct media *m, uint32_t flow, int64_t ts_ns)
 {
 	struct flow *f = &m->flows.at[flow];
-	uint32_t to = expect_find(&m->expects, &f->dst);
+	bool by_source;
+	uint32_t owner = expect_owner(&m->expects, &f->src, &f->dst, &by_source);
 
-	if (to == NONE) {
+	if (owner == NONE || by_source) {
 		f->judged = m->expects.generation;
 		return true;
 	}
-	struct expect *x = &m->expects.at[to], *old = &m->expects.at[f->expect];
+	struct expect *x = &m->expects.at[owner], *old = &m->expects.at[f->expect];
 	if (ts_ns < x->from_ns)
 		return true;
 	if (x->call != old->call || x->party == old->party) {
@@ -133,7 +135,7 @@ static bool flow_judge(struct media *m, uint32_t flow, int64_t ts_ns)
 		return false;
 	}
 	flow_detach(m, flow);
-	flow_attach(m, flow, to, false);
+	flow_attach(m, flow, owner, false);
 	for (uint32_t s = f->stream; s != NONE; s = m->streams.cold[s].next)
 		stream_remap(m, s);
 	return true;
@@ -211,10 +213,7 @@ static enum media_verdict take_unusual(struct media *m, const struct datagram *d
 	if (live) {
 		expect = m->flows.at[flow].expect;
 	} else {
-		expect = expect_find(&m->expects, &d->dst);
-		by_source = expect == NONE;
-		if (by_source)
-			expect = expect_find(&m->expects, &d->src);
+		expect = expect_owner(&m->expects, &d->src, &d->dst, &by_source);
 		if (expect == NONE && flow == NONE)
 			return MEDIA_UNKNOWN;
 	}
@@ -429,18 +428,49 @@ static void expect_end(struct media *m, uint32_t expect, int64_t until_ns, bool 
 	expect_remove(&m->expects, expect);
 }
 
+/* A call's flows of which another call is the better owner by now end here; what comes on them goes there. */
+static void yield_flows(struct media *m, uint32_t call)
+{
+	for (uint32_t x = m->expects.calls[call].expects; x != NONE;
+	     x = m->expects.at[x].next_of_call) {
+		uint32_t next;
+		for (uint32_t f = m->expects.at[x].flows; f != NONE; f = next) {
+			const struct flow *flow = &m->flows.at[f];
+			next = m->flows.links[f].next;
+			if (flow->judged)
+				continue; /* by its source: judged at its next packet */
+			bool by_source;
+			uint32_t owner =
+				expect_owner(&m->expects, &flow->src, &flow->dst, &by_source);
+			if (m->expects.at[owner].call != call)
+				flow_end(m, f, INT64_MAX, false);
+		}
+	}
+}
+
+/* An endpoint used again belongs to the later call, unless a flow's other end says otherwise. */
+static void take_over(struct media *m, uint32_t expect)
+{
+	uint32_t older = expect;
+	for (int i = 0; i < YIELD_AT_MOST; i++) {
+		older = expect_older(&m->expects, older);
+		if (older == NONE)
+			return;
+		yield_flows(m, m->expects.at[older].call);
+	}
+}
+
 void media_expect(struct media *m, const struct media_expect *e)
 {
-	uint32_t n = expect_find(&m->expects, &e->at);
+	uint32_t n = expect_find(&m->expects, e->call, &e->at);
 
 	if (n != NONE) {
 		struct expect *x = &m->expects.at[n];
-		if (m->expects.calls[x->call].number == e->call && x->party == !!e->party) {
+		if (x->party == !!e->party) {
 			expect_update(x, e);
 			remap_streams(m, x);
 			return;
 		}
-		/* An endpoint used again belongs to the later call. */
 		expect_end(m, n, INT64_MAX, false);
 	}
 	n = expect_add(&m->expects, e);
@@ -448,6 +478,7 @@ void media_expect(struct media *m, const struct media_expect *e)
 		count(m->counters, COUNT_EXPECT_LIMIT);
 		return;
 	}
+	take_over(m, n);
 	pen_release(m->pen, &e->at, e->from_ns, take_released, m);
 }
 
@@ -456,8 +487,8 @@ void media_forget(struct media *m, const struct media_forget *f)
 	uint32_t call = expect_find_call(&m->expects, f->call);
 
 	if (!f->all) {
-		uint32_t n = expect_find(&m->expects, &f->at);
-		if (n != NONE && m->expects.at[n].call == call)
+		uint32_t n = expect_find(&m->expects, f->call, &f->at);
+		if (n != NONE)
 			expect_end(m, n, f->until_ns, true);
 		return;
 	}

@@ -51,6 +51,7 @@ static void the_destination_counts_before_the_source(void **state)
 	struct rig *r = rig_new(rig_config());
 	struct endpoint a = ep(1, 4000), b = ep(2, 5000);
 	rig_expect(r, 1, a, TRACK_CALLER, T0);
+	rig_expect(r, 1, ep(3, 6000), TRACK_CALLEE, T0); /* both its parties are known */
 	rig_expect(r, 2, b, TRACK_CALLEE, T0);
 	struct talker t = talker(a, b, 11, T0);
 	talk_n(r, &t, 5);
@@ -88,6 +89,7 @@ static void a_destination_expected_later_by_another_call_ends_the_stream(void **
 	struct rig *r = rig_new(rig_config());
 	struct endpoint a = ep(1, 4000), b = ep(2, 5000);
 	rig_expect(r, 1, a, TRACK_CALLER, T0);
+	rig_expect(r, 1, ep(3, 6000), TRACK_CALLEE, T0);
 	struct talker t = talker(a, b, 11, T0);
 	talk_n(r, &t, 5);
 	rig_expect(r, 2, b, TRACK_CALLEE, T0);
@@ -273,6 +275,61 @@ static void a_later_call_takes_an_endpoint_over(void **state)
 	rig_free(r);
 }
 
+/* A server that answers all calls at one port: the callers' ends tell the calls apart. */
+static void calls_to_one_endpoint_keep_their_own_streams(void **state)
+{
+	(void)state;
+	enum { CALLS = 60 };
+	struct rig *r = rig_new(rig_config());
+	struct endpoint b = ep(200, 5000);
+	struct talker there[CALLS], back[CALLS];
+
+	for (uint8_t i = 0; i < CALLS; i++) {
+		struct endpoint a = ep(i, 4000);
+		int64_t now = T0 + i * 7 * MS;
+		rig_expect(r, i, a, TRACK_CALLER, now);
+		there[i] = talker(a, b, 11, now + MS);
+		back[i] = talker(b, a, 12, now + 2 * MS);
+		(void)talk(r, &there[i]); /* before this call's answer, after the others' */
+		rig_expect(r, i, b, TRACK_CALLEE, now);
+		for (uint8_t k = 0; k <= i; k++) {
+			(void)talk(r, &there[k]);
+			(void)talk(r, &back[k]);
+		}
+	}
+	for (uint8_t i = 0; i < CALLS; i++)
+		rig_forget(r, i, END);
+	assert_int_equal(r->records_count, 2 * CALLS);
+	for (size_t n = 0; n < r->records_count; n++) {
+		const struct stream_record *s = record(r, n);
+		uint64_t rounds = CALLS - s->call;
+		assert_int_equal(s->packets, s->track == TRACK_CALLER ? rounds + 1 : rounds);
+		assert_int_equal(s->ssrc, s->track == TRACK_CALLER ? 11 : 12);
+	}
+	rig_free(r);
+}
+
+/* Two legs whose SDPs name the same telephones: both voices go to the same leg, the later one. */
+static void of_two_legs_one_has_both_voices(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(rig_config());
+	struct endpoint a = ep(1, 4000), b = ep(2, 5000);
+	rig_expect(r, 1, a, TRACK_CALLER, T0);
+	rig_expect(r, 2, a, TRACK_CALLER, T0 + MS);
+	rig_expect(r, 2, b, TRACK_CALLEE, T0 + 2 * MS);
+	rig_expect(r, 1, b, TRACK_CALLEE, T0 + 3 * MS); /* the answer comes back the other way */
+	struct talker there = talker(a, b, 11, T0 + 10 * MS), back = talker(b, a, 12, T0 + 11 * MS);
+	talk_n(r, &there, 5);
+	talk_n(r, &back, 5);
+	rig_forget(r, 1, END);
+	rig_forget(r, 2, END);
+	assert_int_equal(r->records_count, 2);
+	assert_int_equal(record(r, 0)->call, 2);
+	assert_int_equal(record(r, 1)->call, 2);
+	rig_free(r);
+}
+
 static void expecting_again_keeps_the_stream(void **state)
 {
 	(void)state;
@@ -454,6 +511,8 @@ int main(void)
 		cmocka_unit_test(too_many_expectations_are_counted),
 		cmocka_unit_test(done_is_said_even_for_calls_never_seen),
 		cmocka_unit_test(a_later_call_takes_an_endpoint_over),
+		cmocka_unit_test(calls_to_one_endpoint_keep_their_own_streams),
+		cmocka_unit_test(of_two_legs_one_has_both_voices),
 		cmocka_unit_test(expecting_again_keeps_the_stream),
 		cmocka_unit_test(both_families_are_told_apart),
 		cmocka_unit_test(a_burst_is_the_same_as_one_at_a_time),
