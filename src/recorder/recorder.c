@@ -135,9 +135,10 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 		warn_of_interface(s->options->interface);
 	if ((rc = guard_drop_root(s->options->store, s->options->user, err)) != RC_OK)
 		return rc;
-	if ((rc = store_recorder_lock(s->options->store, &s->lock, err)) != RC_OK)
+	/* Writers read all keys first: a store that lacks one is left as it is. */
+	if ((rc = make_writers(s, err)) != RC_OK)
 		return rc;
-	return make_writers(s, err);
+	return store_recorder_lock(s->options->store, &s->lock, err);
 }
 
 static void session_free(struct session *s)

@@ -40,6 +40,11 @@ struct call_secret {
 	uint8_t audio[KEY_BYTES], metadata[KEY_BYTES];
 };
 
+struct writer_stream {
+	uint32_t next_chunk; /* least counter that its next chunk may have */
+	uint32_t dropped;    /* frames that were in chunks the disk did not take */
+};
+
 struct writer_call {
 	struct writer_call *next; /* in its bucket */
 	uint64_t number;
@@ -48,9 +53,9 @@ struct writer_call {
 	struct segment_write *segment; /* borrowed; NULL: none could take it, nothing is kept */
 	uint32_t slot;
 	unsigned done;
-	uint64_t records;     /* counter of the next call or stream record */
-	uint32_t *next_chunk; /* owned: by stream, least counter that its next chunk may have */
-	uint32_t streams;     /* length of that */
+	uint64_t records;              /* counter of the next call or stream record */
+	struct writer_stream *streams; /* owned: by stream number */
+	uint32_t streams_count;
 };
 
 struct store_writer {
@@ -151,7 +156,7 @@ static void call_free(struct writer_call *c)
 	pool_put(c->slab, c->secret);
 	if (c->segment)
 		c->segment->calls--;
-	free(c->next_chunk);
+	free(c->streams);
 	free(c);
 }
 
@@ -225,20 +230,19 @@ void store_writer_open(struct store_writer *w, const struct store_open *o)
 	s->calls++;
 }
 
-static void check_counter(struct writer_call *c, const struct chunk *k)
+static struct writer_stream *stream_of(struct writer_call *c, uint16_t stream)
 {
-	if (k->stream >= c->streams) {
-		uint32_t streams = c->streams ? c->streams : 4;
-		while (streams <= k->stream)
-			streams *= 2;
-		uint32_t *next = realloc(c->next_chunk, streams * sizeof *next);
-		ASSERT(next);
-		memset(next + c->streams, 0, (streams - c->streams) * sizeof *next);
-		c->next_chunk = next;
+	if (stream >= c->streams_count) {
+		uint32_t count = c->streams_count ? c->streams_count : 4;
+		while (count <= stream)
+			count *= 2;
+		struct writer_stream *streams = realloc(c->streams, count * sizeof *streams);
+		ASSERT(streams);
+		memset(streams + c->streams_count, 0, (count - c->streams_count) * sizeof *streams);
 		c->streams = streams;
+		c->streams_count = count;
 	}
-	ASSERT(k->counter >= c->next_chunk[k->stream] && k->counter < UINT32_MAX);
-	c->next_chunk[k->stream] = (uint32_t)k->counter + 1;
+	return &c->streams[stream];
 }
 
 void store_writer_chunk(struct store_writer *w, const struct chunk *k)
@@ -246,7 +250,9 @@ void store_writer_chunk(struct store_writer *w, const struct chunk *k)
 	struct writer_call *c = call_find(w, k->call);
 
 	ASSERT(c && k->table_len <= CHUNK_TABLE && k->payload_len <= CHUNK_PAYLOAD);
-	check_counter(c, k);
+	struct writer_stream *s = stream_of(c, k->stream);
+	ASSERT(k->counter >= s->next_chunk && k->counter < UINT32_MAX);
+	s->next_chunk = (uint32_t)k->counter + 1;
 	struct record_header h = { .type = RECORD_CHUNK,
 				   .track = k->track,
 				   .stream = k->stream,
@@ -257,6 +263,7 @@ void store_writer_chunk(struct store_writer *w, const struct chunk *k)
 					     { k->payload, k->payload_len } };
 	if (!c->segment || !segment_write_sealed(c->segment, h, c->secret->audio, pieces, 3)) {
 		count(w->home.counters, COUNT_DISK_FULL_CHUNKS);
+		s->dropped += k->frames;
 		return;
 	}
 	count(w->home.counters, COUNT_CHUNKS_WRITTEN);
@@ -293,7 +300,11 @@ void store_writer_stream(struct store_writer *w, const struct stream_record *r)
 	struct record_header h = { .type = RECORD_STREAM, .track = r->track, .stream = r->stream };
 
 	ASSERT(c);
-	write_packed(w, c, h, stream_record_pack(r, w->packed));
+	/* The capture thread cannot know what the disk did not take. */
+	struct stream_record kept = *r;
+	kept.dropped += stream_of(c, r->stream)->dropped;
+	kept.complete = kept.complete && kept.dropped == 0;
+	write_packed(w, c, h, stream_record_pack(&kept, w->packed));
 }
 
 void store_writer_done(struct store_writer *w, uint64_t call)

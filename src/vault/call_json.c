@@ -164,11 +164,21 @@ static void course(json_t *o, const struct call *c)
 	set(o, "dtmf_count", json_integer((json_int_t)digits));
 }
 
+/* What signalling remarked, and what its streams tell of themselves. */
 static json_t *coverage_json(const struct call *c)
 {
 	json_t *a = json_array();
+	bool dropped = false, truncated = false;
 	for (uint32_t i = 0; i < c->r.coverage_count; i++)
 		append(a, json_string(c->r.coverage[i]));
+	for (size_t i = 0; i < c->streams_count; i++) {
+		dropped |= c->streams[i].dropped > 0;
+		truncated |= c->streams[i].truncated > 0;
+	}
+	if (dropped)
+		append(a, json_string("dropped"));
+	if (truncated)
+		append(a, json_string("truncated"));
 	return a;
 }
 
