@@ -95,7 +95,7 @@ static int fail(enum rc rc, const char *text)
 static enum rc read_config(struct command_line *c, int argc, char **argv, struct error *err)
 {
 	options_default(&c->options);
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc && argv[i]; i++) {
 		const char *path = NULL;
 		if (strncmp(argv[i], "--config=", 9) == 0)
 			path = argv[i] + 9;

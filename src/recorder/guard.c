@@ -54,8 +54,8 @@ static enum rc find_user(const char *store, const char *user, uid_t *uid, gid_t 
 
 enum rc guard_drop_root(const char *store, const char *user, struct error *err)
 {
-	uid_t uid;
-	gid_t gid;
+	uid_t uid = 0;
+	gid_t gid = 0;
 
 	if (geteuid() != 0)
 		return RC_OK;

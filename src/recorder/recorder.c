@@ -69,7 +69,7 @@ static enum rc open_capture(struct session *s, struct error *err)
 	const struct options *o = s->options;
 	enum rc rc = RC_OK;
 
-	s->captures = calloc(s->threads, sizeof *s->captures);
+	s->captures = calloc(s->threads, sizeof(struct capture *));
 	if (!s->captures)
 		return error_set(err, RC_FAILED, "not enough memory");
 	if (s->cfg->files)

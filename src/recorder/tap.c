@@ -20,7 +20,7 @@ static bool sink_chunk(void *ctx, struct chunk *c)
 {
 	struct tap *t = ctx;
 	while (t->chunks_out >= CHUNKS_OUT_MAX ||
-	       !outbox_offer(writer_of(t, c->call), MESSAGE_CHUNK, &c, sizeof c)) {
+	       !outbox_offer(writer_of(t, c->call), MESSAGE_CHUNK, &c, sizeof(struct chunk *))) {
 		if (!t->owner.wait(t->owner.ctx))
 			return false;
 		tap_service(
@@ -162,7 +162,7 @@ bool tap_service(struct tap *t)
 		size_t n;
 		while ((m = ring_front(back, &n))) {
 			struct chunk *c;
-			memcpy(&c, m, sizeof c);
+			memcpy(&c, m, sizeof(struct chunk *));
 			ring_pop(back);
 			media_give_back(t->media, c);
 			t->chunks_out--;

@@ -81,12 +81,12 @@ static uint64_t message_call(const struct message *head)
 static void take_chunk(struct writer_thread *w, struct writer_input *in, const void *body)
 {
 	struct chunk *c;
-	memcpy(&c, body, sizeof c);
+	memcpy(&c, body, sizeof(struct chunk *));
 	if (UNLIKELY(!store_writer_knows(w->writer, c->call)))
 		drain_signalling(w);
 	store_writer_chunk(w->writer, c);
 	/* It has room for all that may be out: it cannot be full. */
-	ASSERT(ring_put(in->back, &c, sizeof c));
+	ASSERT(ring_put(in->back, &c, sizeof(struct chunk *)));
 }
 
 static bool drain_input(struct writer_thread *w, struct writer_input *in)

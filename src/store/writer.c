@@ -377,9 +377,15 @@ void store_writer_tick(struct store_writer *w, int64_t mono_ns, int64_t packet_n
 
 static void close_calls(struct store_writer *w)
 {
-	for (size_t i = 0; i < w->buckets_count; i++)
-		while (w->buckets[i])
-			call_close(w, w->buckets[i]);
+	for (size_t i = 0; i < w->buckets_count; i++) {
+		struct writer_call *next;
+		for (struct writer_call *c = w->buckets[i]; c; c = next) {
+			next = c->next;
+			call_free(c);
+		}
+		w->buckets[i] = NULL;
+	}
+	w->calls_count = 0;
 }
 
 static void writer_free(struct store_writer *w)

@@ -49,11 +49,13 @@ static void keep(struct print *p, const struct rtp_frame *f)
 		p->pieces = reallocarray(p->pieces, p->room, sizeof *p->pieces);
 		ASSERT(p->pieces);
 	}
-	uint8_t *copy = malloc(f->payload_len + 1);
-	ASSERT(copy);
-	memcpy(copy, f->payload, f->payload_len);
-	p->pieces[p->count++] =
-		(struct piece){ f->sequence, copy, f->payload_len, f->payload_type };
+	struct piece *x = &p->pieces[p->count++];
+	x->sequence = f->sequence;
+	x->len = f->payload_len;
+	x->type = f->payload_type;
+	x->payload = malloc(x->len + 1);
+	ASSERT(x->payload);
+	memcpy(x->payload, f->payload, x->len);
 }
 
 static enum rc take_chunk(void *ctx, const struct stream_record *s, int64_t until_us,
