@@ -91,11 +91,13 @@ static void read_head(struct segment *s, int keys_fd)
 	}
 }
 
+/* The recorder's folder is hostile if the recorder was taken over: links are not followed, and a pipe in place of a file
+ * makes nobody wait (map_file refuses it). */
 static enum rc open_both(struct segment *s, const char *seg_path, struct error *err)
 {
 	char path[STORE_PATH];
 
-	s->fd = open(seg_path, O_RDONLY | O_CLOEXEC);
+	s->fd = open(seg_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (s->fd < 0)
 		return error_errno(err, RC_FAILED, errno, "cannot open %s", seg_path);
 	size_t stem = strlen(seg_path);
@@ -104,7 +106,7 @@ static enum rc open_both(struct segment *s, const char *seg_path, struct error *
 	if (stem + 6 > sizeof path)
 		return error_set(err, RC_FAILED, "the name of the segment is too long");
 	(void)snprintf(path, sizeof path, "%.*s.keys", (int)stem, seg_path);
-	int keys_fd = open(path, O_RDONLY | O_CLOEXEC);
+	int keys_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (keys_fd < 0)
 		return error_errno(err, errno == ENOENT ? RC_DAMAGED : RC_FAILED, errno,
 				   "cannot open %s", path);

@@ -83,10 +83,17 @@ bool segment_slot_record(const struct segment_record *r, struct uuid *call, int6
 	return true;
 }
 
+/* Slots go ahead of their records, by what a crash may have left unwritten; what a slot file holds beyond that says
+ * nothing, and is not looked at: whoever took the recorder over cannot make us work for a blown-up file. */
+#define SLOTS_AHEAD 65536
+
 uint32_t segment_slots(const struct segment *s)
 {
 	size_t n = (s->keys_size - LAYOUT_BLOCK) / SLOT_BYTES;
+	size_t most = s->size / (RECORD_HEADER + SLOT_BODY) + SLOTS_AHEAD;
 
+	if (n > most)
+		n = most;
 	return n < BOX_METADATA ? (uint32_t)n : BOX_METADATA;
 }
 

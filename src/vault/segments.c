@@ -23,7 +23,6 @@ typedef Callspan__Index__SegmentRow row_message;
 
 #define EXT_SEG  ".seg"
 #define EXT_KEYS ".keys"
-#define GCM_TAG  16
 #define HEADER   24
 
 static const char *const folders[] = {
@@ -344,15 +343,7 @@ void segments_digest(uint8_t digest[32], const struct segment_record *r)
 	put_u32_le(header + 8, r->slot);
 	put_u32_le(header + 12, 0);
 	put_u64_le(header + 16, r->counter);
-	size_t len = 32 + HEADER;
-	bool sealed = r->type == RECORD_CHUNK || r->type == RECORD_CALL ||
-		      r->type == RECORD_STREAM || r->type == RECORD_SIGNALLING;
-	if (sealed && r->body_len >= GCM_TAG) {
-		memcpy(in + len, r->body + r->body_len - GCM_TAG, GCM_TAG);
-		len += GCM_TAG;
-	} else {
-		digest_sha256(in + len, r->body, r->body_len);
-		len += 32;
-	}
-	digest_sha256(digest, in, len);
+	/* The whole body, not only its tag: a change that keeps CRC and tag shows without the keys too. */
+	digest_sha256(in + 32 + HEADER, r->body, r->body_len);
+	digest_sha256(digest, in, sizeof in);
 }

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vault/parts.h"
 
@@ -27,6 +28,19 @@ static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
 	return rc;
 }
 
+/* Only its owner opens a store: what anyone else (root too) writes into it, its owner could not read any more. */
+static enum rc check_owner(const struct vault *v, struct error *err)
+{
+	char path[STORE_PATH];
+	struct stat st;
+	disk_path(path, v->store, "vault");
+	if (stat(path, &st) != 0 || st.st_uid == geteuid())
+		return RC_OK; /* what is missing, open_parts() names */
+	return error_set(err, RC_REFUSED,
+			 "%s belongs to another user (uid %u): run callspan as that user", v->store,
+			 (unsigned)st.st_uid);
+}
+
 enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err)
 {
 	struct vault *v;
@@ -38,7 +52,9 @@ enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct er
 	(void)madvise(v, sizeof *v, MADV_DONTDUMP);
 	(void)mlock(v, sizeof *v);
 	snprintf(v->store, sizeof v->store, "%s", store);
-	enum rc rc = open_parts(v, wait_ms, err);
+	enum rc rc = check_owner(v, err);
+	if (rc == RC_OK)
+		rc = open_parts(v, wait_ms, err);
 	if (rc != RC_OK) {
 		vault_close(v);
 		return rc;
