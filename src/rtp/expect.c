@@ -210,7 +210,7 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 	x->next_of_call = t->calls[call].expects;
 	x->flows = NONE;
 	x->stream_base = e->stream_base;
-	x->streams_used = 0;
+	x->streams_used = x->foreign_used = 0;
 	x->party = e->party != 0;
 	x->from_ns = e->from_ns;
 	take_map(x, e);

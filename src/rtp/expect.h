@@ -23,6 +23,7 @@ struct expect {
 	uint32_t flows; /* list of live flows that belong to it */
 	uint16_t stream_base;
 	uint8_t streams_used; /* of STREAM_BLOCK */
+	uint8_t foreign_used; /* of STREAM_FOREIGN */
 	uint8_t party;
 	int64_t from_ns;
 	uint32_t ptime_ms;

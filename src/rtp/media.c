@@ -159,16 +159,29 @@ static uint32_t flow_stream(struct media *m, struct flow *f, uint32_t ssrc)
 
 /* ---- one packet ------------------------------------------------------------------------- */
 
+/* A stream more than there may be was refused: the call shall not look complete. */
+static void remark_refused(struct media *m, uint32_t expect)
+{
+	for (uint32_t f = m->expects.at[expect].flows; f != NONE; f = m->flows.links[f].next) {
+		if (m->flows.at[f].stream == NONE)
+			continue;
+		m->streams.cold[m->flows.at[f].stream].dropped++;
+		return;
+	}
+}
+
 /* The first packet of an SSRC on a live flow. */
 static void begin_stream(struct media *m, const struct datagram *d, const struct rtp_header *h,
 			 uint32_t flow)
 {
 	uint32_t s = stream_new(m, flow, h, d->ts_ns);
 
-	if (s != NONE)
+	if (s != NONE) {
 		stream_take(m, s, d, h);
-	else
-		count(m->counters, COUNT_RTP_STREAM_LIMIT);
+		return;
+	}
+	count(m->counters, COUNT_RTP_STREAM_LIMIT);
+	remark_refused(m, m->flows.at[flow].expect);
 }
 
 /* The first packet of a flow that is not live, and may not be there yet (NONE); `expect` is who

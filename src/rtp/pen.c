@@ -377,11 +377,14 @@ static void gather(struct pen *p, enum pen_list l, const struct endpoint *at, in
 	uint32_t place = hash_place(hash_endpoint(&p->key, at), p->heads_count);
 	uint32_t n = p->heads[l][place] - 1;
 
+	/* Flows that have nothing young enough count too: a sender of very many must not make each INVITE walk them all. */
+	int looked = 0;
 	r->count = 0;
-	for (; n != NONE && r->count < FLOWS_AT_ONCE; n = p->flows[n].lists[l].next) {
+	for (; n != NONE && looked < FLOWS_AT_ONCE; n = p->flows[n].lists[l].next) {
 		struct pen_flow *f = &p->flows[n];
 		if (!endpoint_equal(l == LIST_TO ? &f->dst : &f->src, at))
 			continue;
+		looked++;
 		struct pen_slot *s = queue_take(f, from_ns, l == LIST_FROM);
 		if (!s)
 			continue;

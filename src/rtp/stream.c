@@ -111,9 +111,14 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 	struct flow *f = &m->flows.at[flow];
 	struct expect *x = &m->expects.at[f->expect];
 	uint32_t n = t->free;
+	/* Strangers, and parties behind NAT, may use up a part only: what comes from where the SDP says is always heard. */
+	bool foreign = expect_find(&m->expects, m->expects.calls[x->call].number,
+				   f->judged ? &f->dst : &f->src) == NONE;
 
-	if (x->streams_used == STREAM_BLOCK || (n == NONE && t->used == t->max))
+	if (x->streams_used == STREAM_BLOCK || (foreign && x->foreign_used == STREAM_FOREIGN) ||
+	    (n == NONE && t->used == t->max))
 		return NONE;
+	x->foreign_used = (uint8_t)(x->foreign_used + foreign);
 	if (n != NONE)
 		t->free = t->cold[n].next;
 	else

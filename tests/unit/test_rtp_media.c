@@ -186,15 +186,38 @@ static void an_expectation_has_a_block_of_streams(void **state)
 	(void)state;
 	struct rig *r = rig_new(rig_config());
 	rig_expect(r, 1, ep(1, 4000), TRACK_CALLER, T0);
-	for (uint32_t n = 0; n < 40; n++) {
-		struct talker t = talker(ep(2, (uint16_t)(5000 + n % 2)), ep(1, 4000), n, T0);
+	rig_expect(r, 1, ep(2, 5000), TRACK_CALLEE, T0);
+	for (uint32_t n = 0; n < STREAM_BLOCK + 8; n++) {
+		struct talker t = talker(ep(2, 5000), ep(1, 4000), n, T0);
 		(void)talk(r, &t);
 	}
 	expect_count(r, RTP_STREAM_LIMIT, 8);
 	assert_int_equal(media_streams(r->media), STREAM_BLOCK);
 	rig_forget(r, 1, END);
-	for (size_t i = 0; i < r->records_count; i++)
+	size_t incomplete = 0;
+	for (size_t i = 0; i < r->records_count; i++) {
 		assert_true(record(r, i)->stream < STREAM_BLOCK);
+		incomplete += !record(r, i)->complete;
+	}
+	assert_true(incomplete > 0); /* what was refused shows in the call */
+	rig_free(r);
+}
+
+static void strangers_leave_room_for_the_party(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(rig_config());
+	rig_expect(r, 1, ep(1, 4000), TRACK_CALLER, T0);
+	rig_expect(r, 1, ep(2, 5000), TRACK_CALLEE, T0);
+	for (uint32_t n = 0; n < 1000; n++) {
+		struct talker stray = talker(ep(66, (uint16_t)(1000 + n)), ep(1, 4000), n, T0);
+		(void)talk(r, &stray);
+	}
+	expect_count(r, RTP_STREAM_LIMIT, 1000 - STREAM_FOREIGN);
+	struct talker t = talker(ep(2, 5000), ep(1, 4000), 4711, T0 + MS);
+	talk_n(r, &t, 50);
+	rig_forget(r, 1, END);
+	assert_int_equal(record_of(r, 4711)->packets, 50);
 	rig_free(r);
 }
 
@@ -507,6 +530,7 @@ int main(void)
 		cmocka_unit_test(other_protocols_on_a_media_port_are_counted),
 		cmocka_unit_test(each_ssrc_is_a_stream),
 		cmocka_unit_test(an_expectation_has_a_block_of_streams),
+		cmocka_unit_test(strangers_leave_room_for_the_party),
 		cmocka_unit_test(a_recorder_has_so_many_streams),
 		cmocka_unit_test(too_many_expectations_are_counted),
 		cmocka_unit_test(done_is_said_even_for_calls_never_seen),

@@ -169,8 +169,8 @@ static void more_flows_to_one_endpoint_than_are_merged_at_once_all_come(void **s
 	}
 	rig_expect(r, 1, *caller(), TRACK_CALLER, T0);
 	expect_count(r, PEN_RELEASED, 150);
-	expect_count(r, RTP_STORED, STREAM_BLOCK);
-	expect_count(r, RTP_STREAM_LIMIT, 150 - STREAM_BLOCK);
+	expect_count(r, RTP_STORED, STREAM_FOREIGN);
+	expect_count(r, RTP_STREAM_LIMIT, 150 - STREAM_FOREIGN);
 	rig_forget(r, 1, INT64_MAX - 1);
 	rig_free(r);
 }
