@@ -131,6 +131,7 @@ struct call {
 	struct call_record record;
 	bool changed; /* the record must be sent */
 	bool joined;  /* begun by a re-INVITE: we came in mid-call */
+	bool lives;   /* someone answered its INVITE in any way, or media was seen */
 	bool branches_full;
 	int64_t start_ns;         /* its first INVITE */
 	int64_t last_ns;          /* when SIP or media was last seen */

@@ -161,7 +161,8 @@ static void fill_record(const struct signalling *s, struct call *c, const struct
 
 struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in)
 {
-	struct call *c = s->free_count > 0 ? calloc(1, sizeof *c) : NULL;
+	bool refused = s->cfg.overloaded && s->cfg.overloaded(s->cfg.sink.ctx);
+	struct call *c = s->free_count > 0 && !refused ? calloc(1, sizeof *c) : NULL;
 	if (!c) {
 		count(s->cfg.counters, COUNT_SIP_CALL_LIMIT);
 		return NULL;
@@ -234,9 +235,20 @@ static int64_t bye_due(const struct signalling *s, const struct bye *b)
 	return b->at_ns + s->cfg.bye_timeout_ns;
 }
 
+/* An INVITE that meets no answer of any kind has failed after 64 × T1 = 32 s (RFC 3261, timer B); twice that, so that a flood of
+ * INVITEs to nowhere does not keep calls out for the whole call time-out. */
+#define NO_ANSWER_NS (64 * NS_PER_S)
+
+static int64_t silence_allowed(const struct signalling *s, const struct call *c)
+{
+	bool nowhere = c->record.state == CALL_TRYING && !c->lives;
+	return nowhere && NO_ANSWER_NS < s->cfg.call_timeout_ns ? NO_ANSWER_NS
+								: s->cfg.call_timeout_ns;
+}
+
 static void schedule(struct signalling *s, struct call *c)
 {
-	int64_t due = c->last_ns + s->cfg.call_timeout_ns;
+	int64_t due = c->last_ns + silence_allowed(s, c);
 	int64_t line = exchange_next_due(c);
 	if (line < due)
 		due = line;
@@ -266,7 +278,7 @@ static void serve(struct signalling *s, struct call *c, int64_t now_ns)
 			return;
 	}
 	e.kind = EVENT_SILENT;
-	if (c->last_ns + s->cfg.call_timeout_ns <= now_ns && !state_event(s, c, &e))
+	if (c->last_ns + silence_allowed(s, c) <= now_ns && !state_event(s, c, &e))
 		return;
 	schedule(s, c);
 }
@@ -291,7 +303,10 @@ void signalling_alive(struct signalling *s, uint64_t call, int64_t ts_ns)
 {
 	struct call *c = find_number(s, call);
 	ts_ns = sane_time(ts_ns);
-	if (c && ts_ns > c->last_ns)
+	if (!c)
+		return;
+	c->lives = true;
+	if (ts_ns > c->last_ns)
 		c->last_ns = ts_ns;
 }
 
@@ -332,6 +347,7 @@ static void to_call(struct signalling *s, struct call *c, const struct incoming 
 	c->heard_ns = in->ts_ns;
 	if (in->ts_ns > c->last_ns)
 		c->last_ns = in->ts_ns;
+	c->lives |= !in->m->request;
 	if (is_retransmission(s, c, in->m)) {
 		count(s->cfg.counters, COUNT_SIP_RETRANSMITTED);
 		return;

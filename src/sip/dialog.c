@@ -477,7 +477,10 @@ static void on_bye_response(struct signalling *s, struct call *c, const struct i
 	const struct bye *sent = find_bye(c, from.party, in->m->cseq);
 	if (sent)
 		b = *sent;
-	if (status == 401 || status == 407)
+	/* Accepted, or answered by one that no longer knows the dialog (RFC 3261, 15.1.1); refused in any other way, the
+	 * call goes on. */
+	bool over = status < 300 || status == 408 || status == 481;
+	if (!over)
 		(void)state_event(s, c,
 				  &(struct event){ .kind = EVENT_BYE_CHALLENGED,
 						   .ts_ns = in->ts_ns,

@@ -37,6 +37,8 @@ struct signalling_config {
 	int64_t imported_us;
 	bool retain_from_call;
 	struct signalling_sink sink;
+	/* NULL, or: are new calls to be refused now (SIP_CALL_LIMIT), because writers do not keep up?  Gets the sink's ctx. */
+	bool (*overloaded)(void *ctx);
 	struct counters *counters; /* borrowed */
 };
 

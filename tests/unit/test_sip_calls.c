@@ -223,6 +223,48 @@ static void bye_refused_by_481_ends_the_call(void **state)
 	lab_free(&l);
 }
 
+static void bye_refused_otherwise_ends_nothing(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_talking(&l);
+	say(&l, 5000, "BYE 2 a b y1", NULL);
+	say(&l, 5010, "403 BYE 2 a b y1", NULL);
+	tick(&l, 60000);
+	assert_int_equal(l.last.state, CALL_TALKING);
+	say(&l, 61000, "BYE 3 a b y2", NULL);
+	say(&l, 61010, "200 BYE 3 a b y2", NULL);
+	assert_int_equal(l.last.state, CALL_ENDED);
+	lab_free(&l);
+}
+
+static void invite_that_meets_no_answer_is_given_up_soon(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_init(&l);
+	say(&l, 0, "INVITE 1 a - z1", sdp("10.0.0.1", 4000));
+	tick(&l, 63000);
+	assert_int_equal(l.last.state, CALL_TRYING);
+	tick(&l, 65000);
+	assert_int_equal(l.last.state, CALL_ENDED);
+	assert_int_equal(l.last.outcome, OUTCOME_UNANSWERED);
+	assert_int_equal(signalling_calls(l.s), 0);
+	lab_free(&l);
+}
+
+static void invite_that_rings_long_is_not(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_init(&l);
+	say(&l, 0, "INVITE 1 a - z1", sdp("10.0.0.1", 4000));
+	say(&l, 10, "100 INVITE 1 a - z1", NULL);
+	tick(&l, 70000);
+	assert_int_equal(l.last.state, CALL_TRYING);
+	lab_free(&l);
+}
+
 static void unanswered_bye_counts_after_its_timeout(void **state)
 {
 	(void)state;
@@ -532,6 +574,9 @@ int main(void)
 		cmocka_unit_test(cancel_crossing_the_answer_changes_nothing),
 		cmocka_unit_test(challenged_bye_counts_from_its_accepted_attempt),
 		cmocka_unit_test(bye_refused_by_481_ends_the_call),
+		cmocka_unit_test(bye_refused_otherwise_ends_nothing),
+		cmocka_unit_test(invite_that_meets_no_answer_is_given_up_soon),
+		cmocka_unit_test(invite_that_rings_long_is_not),
 		cmocka_unit_test(unanswered_bye_counts_after_its_timeout),
 		cmocka_unit_test(unanswered_bye_counts_at_capture_end),
 		cmocka_unit_test(bye_with_wrong_tags_is_stray),

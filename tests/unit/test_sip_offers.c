@@ -205,8 +205,9 @@ static void call_that_moves_its_media_without_end_is_bounded(void **state)
 		say(&l, ms + 10, text, sdp("10.0.0.2", 5000));
 		l.log[0] = '\0';
 	}
-	/* 65536 stream numbers, 64 a new endpoint, two endpoints before. */
-	assert_int_equal(counted(&l, COUNT_SIP_MEDIA_LIMIT), 1100 - (65536 / 64 - 2));
+	/* 65536 stream numbers, a block for each of two threads a new endpoint, two endpoints before. */
+	assert_int_equal(counted(&l, COUNT_SIP_MEDIA_LIMIT),
+			 1100 - (65536 / (2 * STREAM_BLOCK) - 2));
 	assert_int_equal(l.last.state, CALL_TALKING);
 	lab_free(&l);
 }
