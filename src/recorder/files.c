@@ -88,10 +88,12 @@ static bool flush_all(struct reader *r)
 	return empty;
 }
 
-/* A file waits for its writer. */
+/* A file waits for its writer, which may wait for an `open` that stands in an outbox here. */
 static bool tap_wait(void *ctx)
 {
-	(void)ctx;
+	struct reader *r = ctx;
+	for (unsigned i = 0; i < r->session->writers_count; i++)
+		outbox_flush(&r->to_writer[i]);
 	clock_sleep_us(WAIT_US);
 	return true;
 }
@@ -131,7 +133,7 @@ static enum rc reader_init(struct reader *r, struct session *s, struct error *er
 					sink_forget, sink_record, sink_done };
 
 	r->to_writer = calloc(s->writers_count, sizeof *r->to_writer);
-	r->signalling = session_signalling(s, &sink, &r->signalling_counters);
+	r->signalling = session_signalling(s, &sink, NULL, &r->signalling_counters);
 	if (!r->to_writer || !r->signalling)
 		return error_set(err, RC_FAILED, "not enough memory for signalling");
 	for (unsigned i = 0; i < s->writers_count; i++)
@@ -168,6 +170,8 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 	s->pen_held = media_held(r->tap.media);
 	counters_sum(&s->total, &r->tap.counters);
 	counters_sum(&s->total, &r->signalling_counters);
+	if (rc == RC_OK && *stop)
+		rc = error_set(err, RC_FAILED, "interrupted: recorded as far as it was read");
 	const char *broke = capture_failure(s->captures[0]);
 	if (rc == RC_OK && broke)
 		rc = error_set(err, RC_FAILED, "%s", broke);

@@ -24,10 +24,18 @@ void guard_memory(void)
 	struct rlimit none = { 0, 0 };
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
 		log_warning("core-dumps-possible", "errno=%d", errno);
-	/* Chunk buffers are locked page by page as they are first used; a limit only makes this fail silently. */
-	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
-	if (setrlimit(RLIMIT_MEMLOCK, &all) != 0)
-		log_debug("memlock-limited", "errno=%d", errno);
+	/* Chunk buffers are locked page by page as they are first used. */
+	struct rlimit lock;
+	if (getrlimit(RLIMIT_MEMLOCK, &lock) != 0)
+		return;
+	lock.rlim_cur = lock.rlim_max;
+	if (geteuid() == 0)
+		lock.rlim_cur = lock.rlim_max = RLIM_INFINITY;
+	if (setrlimit(RLIMIT_MEMLOCK, &lock) != 0 || lock.rlim_cur != RLIM_INFINITY)
+		log_warning("memory-lock-limited",
+			    "bytes=%llu hint=\"raise LimitMEMLOCK: audio "
+			    "beyond it may be swapped out\"",
+			    (unsigned long long)lock.rlim_cur);
 }
 
 /* Who the recorder shall be: the configured user, else the owner of STORE/recorder. */
@@ -45,10 +53,14 @@ static enum rc find_user(const char *store, const char *user, uid_t *uid, gid_t 
 	char path[STORE_PATH];
 	struct stat st;
 	snprintf(path, sizeof path, "%s/recorder", store);
-	if (stat(path, &st) != 0)
-		return error_errno(err, RC_FAILED, errno, "%s", path);
+	/* Root without the capability to pass into a folder of 0700 still sees whose the folder is. */
+	if (stat(path, &st) != 0 && (errno != EACCES || stat(store, &st) != 0)) {
+		enum rc rc = store_check_version(store, err); /* says what is wrong with it */
+		return rc != RC_OK ? rc : error_errno(err, RC_FAILED, errno, "%s", path);
+	}
+	const struct passwd *pw = getpwuid(st.st_uid);
 	*uid = st.st_uid;
-	*gid = st.st_gid;
+	*gid = pw ? pw->pw_gid : st.st_gid;
 	return RC_OK;
 }
 

@@ -15,16 +15,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CONTROL_BYTES (4u << 20)
-#define DIALOG_BYTES  (8u << 20) /* twice the rest: under a flood the rest goes first */
-#define REST_BYTES    (4u << 20)
-#define WAIT_MS       5
-#define IDLE_US       500
-#define WATCH_US      20000
+#define CONTROL_BYTES   (4u << 20)
+#define DIALOG_BYTES    (8u << 20) /* twice the rest: under a flood the rest goes first */
+#define REST_BYTES      (4u << 20)
+#define WAIT_MS         5
+#define IDLE_US         500
+#define WATCH_US        20000
+#define WAITING_AT_MOST 10000 /* messages in an outbox: about 20 MiB */
+#define TAKE_AT_ONCE    64    /* messages between two looks at timers and outboxes */
 /* Idle packet time trails the wall clock: frames may still sit in the kernel's block. */
 #define IDLE_LAG_NS    (200 * NS_PER_MS)
 #define DROPS_EVERY_NS NS_PER_S
@@ -97,6 +100,16 @@ static void sink_done(void *ctx, uint64_t call)
 	outbox_put(writer_of(ctx, call), MESSAGE_DONE, &call, sizeof call);
 }
 
+/* A writer that is behind by so much is given no new calls: those that are open need it, and memory is bounded. */
+static bool overloaded(void *ctx)
+{
+	const struct live *l = ctx;
+	for (unsigned i = 0; i < l->session->writers_count; i++)
+		if (l->to_writer[i].waiting > WAITING_AT_MOST)
+			return true;
+	return false;
+}
+
 static bool flush_signalling(struct live *l)
 {
 	bool empty = true;
@@ -143,8 +156,9 @@ static int64_t message_time(const void *message)
 	return head->kind == MESSAGE_SIP ? sip->ts_ns : alive->ts_ns;
 }
 
-/* Of all rings' oldest messages the oldest: so that what threads saw comes together in packet order. */
-static bool take_oldest(struct live *l)
+/* Of all rings' oldest messages the oldest, and none that is younger than `until_ns`: so that what several threads saw
+ * comes together in packet order. */
+static bool take_oldest(struct live *l, int64_t until_ns)
 {
 	struct ring *oldest = NULL;
 	const void *message = NULL;
@@ -161,7 +175,7 @@ static bool take_oldest(struct live *l)
 			oldest_ns = message_time(m);
 		}
 	}
-	if (!oldest)
+	if (!oldest || oldest_ns > until_ns)
 		return false;
 	take_message(l, message);
 	ring_pop(oldest);
@@ -207,13 +221,15 @@ static void *run_signalling(void *arg)
 		/* Both read before draining: what came before them is then still drained. */
 		bool last = all_drained(l);
 		int64_t now = common_time(l);
-		bool any = false;
-		while (take_oldest(l))
-			any = true;
+		/* One thread's rings are in order; of several, the slowest sets the pace. */
+		int64_t until = last || l->session->threads == 1 ? INT64_MAX : now;
+		int taken = 0;
+		while (taken < TAKE_AT_ONCE && take_oldest(l, until))
+			taken++;
 		signalling_tick(l->signalling, now);
 		atomic_store_explicit(&l->session->packet_ns, now, memory_order_relaxed);
 		flush_signalling(l);
-		if (any)
+		if (taken)
 			continue;
 		if (last)
 			break;
@@ -298,7 +314,8 @@ static bool serve(struct capture_thread *t)
 
 static void publish_time(struct capture_thread *t)
 {
-	atomic_store_explicit(&t->now_ns, t->tap.now_ns, memory_order_release);
+	int64_t now = t->tap.newest_ns > t->tap.now_ns ? t->tap.newest_ns : t->tap.now_ns;
+	atomic_store_explicit(&t->now_ns, now, memory_order_release);
 }
 
 static void capture_frames(struct capture_thread *t)
@@ -376,7 +393,7 @@ static enum rc live_init(struct live *l, struct session *s, struct error *err)
 	l->session = s;
 	l->threads = calloc(s->threads, sizeof *l->threads);
 	l->to_writer = calloc(s->writers_count, sizeof *l->to_writer);
-	l->signalling = session_signalling(s, &sink, &l->signalling_counters);
+	l->signalling = session_signalling(s, &sink, overloaded, &l->signalling_counters);
 	if (!l->threads || !l->to_writer || !l->signalling)
 		return error_set(err, RC_FAILED, "not enough memory for signalling");
 	for (unsigned i = 0; i < s->writers_count; i++)
@@ -498,6 +515,7 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 		rc = start_threads(l, err);
 	if (rc == RC_OK)
 		rc = watch(l, stop, err);
+	sd_notify(0, "STOPPING=1");
 	stop_threads(l);
 	enum rc closed = session_finish_writers(s, &later);
 	if (rc == RC_OK && closed != RC_OK) {

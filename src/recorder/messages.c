@@ -45,6 +45,7 @@ void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size
 	else
 		o->first = item;
 	o->last = item;
+	o->waiting++;
 }
 
 bool outbox_flush(struct outbox *o)
@@ -56,6 +57,7 @@ bool outbox_flush(struct outbox *o)
 		o->first = item->next;
 		if (!o->first)
 			o->last = NULL;
+		o->waiting--;
 		free(item);
 	}
 	return true;
@@ -69,4 +71,5 @@ void outbox_clear(struct outbox *o)
 		free(item);
 	}
 	o->last = NULL;
+	o->waiting = 0;
 }

@@ -57,6 +57,7 @@ struct sip_message_head {
 struct outbox {
 	struct ring *ring; /* borrowed */
 	struct outbox_item *first, *last;
+	size_t waiting; /* items */
 };
 
 /* Send a header and `len` bytes.  Copies. */

@@ -32,7 +32,7 @@ struct session {
 
 /* Signalling as the session configures it, with the given sink and counters. */
 struct signalling *session_signalling(struct session *s, const struct signalling_sink *sink,
-				      struct counters *counters);
+				      bool (*overloaded)(void *ctx), struct counters *counters);
 
 /* Start, and end, all writers.  Ending gives the first failure. */
 enum rc session_start_writers(struct session *s, struct error *err) MUST_USE;

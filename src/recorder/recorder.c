@@ -15,7 +15,7 @@
 #include "recorder/parts.h"
 
 struct signalling *session_signalling(struct session *s, const struct signalling_sink *sink,
-				      struct counters *counters)
+				      bool (*overloaded)(void *ctx), struct counters *counters)
 {
 	const struct options *o = s->options;
 	bool imported = s->cfg->files != NULL;
@@ -32,6 +32,7 @@ struct signalling *session_signalling(struct session *s, const struct signalling
 		.imported_us = imported ? clock_real_ns() / NS_PER_US : 0,
 		.retain_from_call = s->cfg->retain_from_call,
 		.sink = *sink,
+		.overloaded = overloaded,
 		.counters = counters,
 	};
 	return signalling_new(&cfg);
@@ -89,9 +90,13 @@ static enum rc open_capture(struct session *s, struct error *err)
 
 static void warn_of_interface(const char *interface)
 {
-	char text[1024];
-	if (capture_check_interface(interface, text, sizeof text) > 0)
-		log_warning("interface-not-quiet", "interface=%s\n%s", interface, text);
+	char text[1024], *rest = text, *line;
+	if (capture_check_interface(interface, text, sizeof text) == 0)
+		return;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_warning("interface-not-quiet", "interface=%s run=\"%s\"", interface,
+				    line);
 }
 
 static enum rc make_writers(struct session *s, struct error *err)
@@ -123,17 +128,18 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 	s->threads = cfg->files ? 1 : (unsigned)cfg->options->capture_threads;
 	s->writers_count = (unsigned)cfg->options->writer_threads;
 
-	enum rc rc = store_check_version(s->options->store, err);
+	/* Root only for what needs it: the interface, or files that others may not read. */
+	enum rc rc = open_capture(s, err);
 	if (rc != RC_OK)
-		return rc;
-	snprintf(path, sizeof path, "%s/policy.yaml", s->options->store);
-	if ((rc = policy_read(&s->policy, path, err)) != RC_OK)
-		return rc;
-	if ((rc = open_capture(s, err)) != RC_OK)
 		return rc;
 	if (!cfg->files)
 		warn_of_interface(s->options->interface);
 	if ((rc = guard_drop_root(s->options->store, s->options->user, err)) != RC_OK)
+		return rc;
+	if ((rc = store_check_version(s->options->store, err)) != RC_OK)
+		return rc;
+	snprintf(path, sizeof path, "%s/policy.yaml", s->options->store);
+	if ((rc = policy_read(&s->policy, path, err)) != RC_OK)
 		return rc;
 	/* Writers read all keys first: a store that lacks one is left as it is. */
 	if ((rc = make_writers(s, err)) != RC_OK)
@@ -181,8 +187,9 @@ enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
 	struct store_writer *w;
 	static struct counters unused;
 
-	enum rc rc = store_check_version(cfg->options->store, err);
-	if (rc != RC_OK)
+	/* As the user that will record, so that what it may not read is found now. */
+	enum rc rc = guard_drop_root(cfg->options->store, cfg->options->user, err);
+	if (rc != RC_OK || (rc = store_check_version(cfg->options->store, err)) != RC_OK)
 		return rc;
 	snprintf(path, sizeof path, "%s/policy.yaml", cfg->options->store);
 	if ((rc = policy_read(&policy, path, err)) != RC_OK)
@@ -211,7 +218,6 @@ enum rc recorder_run(const struct recorder_config *cfg, const volatile int *stop
 	enum rc rc = session_init(s, cfg, err);
 	if (rc == RC_OK) {
 		rc = cfg->files ? files_run(s, stop, err) : live_run(s, stop, err);
-		sd_notify(0, "STOPPING=1");
 		tell(s, (double)(clock_mono_ns() - started) / (double)NS_PER_S);
 		if (cfg->counters_path) {
 			enum rc told =

@@ -8,6 +8,7 @@
 
 /* Packet time moves in steps at most this long before timers are looked at. */
 #define TICK_STEP_NS (50 * NS_PER_MS)
+#define JUMP_NS      (60 * NS_PER_S)
 
 /* ---- media's sink: to the writers -------------------------------------------------------- */
 
@@ -130,20 +131,33 @@ static bool may_be_sip(const struct datagram *d)
 	return d->len && d->payload[0] < 0x80 && d->payload[0] >= '\n';
 }
 
+/* A time stamp that stands alone far ahead of what comes next is a broken one: believed, it would time out every open
+ * call.  A frame's neighbour in the burst tells. */
+static bool stands_alone(const struct tap *t, const struct frame *frames, int n, int i)
+{
+	return t->newest_ns && frames[i].ts_ns - t->newest_ns > JUMP_NS && i + 1 < n &&
+	       frames[i].ts_ns - frames[i + 1].ts_ns > JUMP_NS;
+}
+
 void tap_burst(struct tap *t, const struct frame *frames, int n)
 {
 	struct datagram d[CAPTURE_BURST];
 	int held = 0;
 
 	for (int i = 0; i < n; i++) {
-		if (LIKELY(frames[i].ts_ns > t->newest_ns))
-			t->newest_ns = frames[i].ts_ns;
-		if (UNLIKELY(frames[i].ts_ns >= t->now_ns + TICK_STEP_NS)) {
+		struct frame f = frames[i];
+		if (UNLIKELY(stands_alone(t, frames, n, i))) {
+			count(&t->counters, COUNT_TIME_JUMPS);
+			f.ts_ns = t->newest_ns;
+		}
+		if (LIKELY(f.ts_ns > t->newest_ns))
+			t->newest_ns = f.ts_ns;
+		if (UNLIKELY(f.ts_ns >= t->now_ns + TICK_STEP_NS)) {
 			run(t, d, held);
 			held = 0;
-			tap_tick(t, frames[i].ts_ns);
+			tap_tick(t, f.ts_ns);
 		}
-		if (decode_frame(&frames[i], &d[held], &t->counters) != DECODE_UDP)
+		if (decode_frame(&f, &d[held], &t->counters) != DECODE_UDP)
 			continue;
 		if (UNLIKELY(may_be_sip(&d[held++]))) {
 			run(t, d, held);

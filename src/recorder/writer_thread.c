@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-#define DRAIN_AT_ONCE 64 /* messages taken from one capture thread before the next has its turn */
+#define DRAIN_AT_ONCE 64 /* messages taken from one ring before the next has its turn */
 #define TICK_NS       (20 * NS_PER_MS)
 #define IDLE_US       1000
 
@@ -59,31 +59,33 @@ static bool drain_signalling(struct writer_thread *w)
 {
 	const void *m;
 	size_t n;
-	bool any = false;
-	while ((m = ring_front(w->signalling, &n))) {
+	int taken = 0;
+	while (taken < DRAIN_AT_ONCE && (m = ring_front(w->signalling, &n))) {
 		take(w, m);
 		ring_pop(w->signalling);
-		any = true;
+		taken++;
 	}
-	return any;
+	return taken > 0;
 }
 
 static uint64_t message_call(const struct message *head)
 {
 	const void *body = message_body(head);
+	struct chunk *c;
 	uint64_t call;
+
+	if (head->kind == MESSAGE_CHUNK) {
+		memcpy(&c, body, sizeof(struct chunk *));
+		return c->call;
+	}
 	if (head->kind == MESSAGE_STREAM)
 		return ((const struct stream_record *)body)->call;
 	memcpy(&call, body, sizeof call);
 	return call;
 }
 
-static void take_chunk(struct writer_thread *w, struct writer_input *in, const void *body)
+static void take_chunk(struct writer_thread *w, struct writer_input *in, struct chunk *c)
 {
-	struct chunk *c;
-	memcpy(&c, body, sizeof(struct chunk *));
-	if (UNLIKELY(!store_writer_knows(w->writer, c->call)))
-		drain_signalling(w);
 	store_writer_chunk(w->writer, c);
 	/* It has room for all that may be out: it cannot be full. */
 	ASSERT(ring_put(in->back, &c, sizeof(struct chunk *)));
@@ -96,11 +98,13 @@ static bool drain_input(struct writer_thread *w, struct writer_input *in)
 	int taken = 0;
 	while (taken < DRAIN_AT_ONCE && (m = ring_front(in->from_thread, &n))) {
 		const struct message *head = m;
+		if (UNLIKELY(!store_writer_knows(w->writer, message_call(head))))
+			break; /* its open is on the way */
 		if (LIKELY(head->kind == MESSAGE_CHUNK)) {
-			take_chunk(w, in, message_body(m));
+			struct chunk *c;
+			memcpy(&c, message_body(m), sizeof(struct chunk *));
+			take_chunk(w, in, c);
 		} else {
-			if (!store_writer_knows(w->writer, message_call(head)))
-				drain_signalling(w);
 			take(w, m);
 		}
 		ring_pop(in->from_thread);

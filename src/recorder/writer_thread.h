@@ -2,8 +2,10 @@
  * Copyright The callspan authors */
 /* writer_thread.h: the thread that seals and appends: rings in, segments out.
  *
- * It drains signalling's ring before any capture thread's, so that a call is open before its first chunk
- * comes: signalling sent `open` before anyone could expect the call's media.
+ * Signalling sends a call's `open` before anyone can expect its media, but on another ring, and it may still
+ * wait in signalling's outbox: what a capture thread sends of a call that is not open yet stays at the head of its ring
+ * until it is.  Each ring has its turn, and each turn its bound: a flood of new calls (a call costs two sealed
+ * boxes) delays new calls, not the audio of those that are open.
  */
 #ifndef CALLSPAN_RECORDER_WRITER_THREAD_H
 #define CALLSPAN_RECORDER_WRITER_THREAD_H

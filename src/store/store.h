@@ -116,7 +116,7 @@ struct call_record {
 	char coverage[COVERAGE_MAX][24]; /* "truncated", "codec-unknown", "srtp-no-key", ... */
 };
 
-/* A stream's statistics, sent once when it ends (and at the latest with its call). */
+/* A stream's statistics: sent with its first chunk, about every 30 s, and at its end; the newest counts. */
 struct stream_record {
 	uint64_t call;   /* call number (below); not stored */
 	uint16_t stream; /* stream number, unique in the call */
@@ -413,11 +413,12 @@ enum index_family {
 struct index;
 struct index_batch;
 struct index_cursor;
-/* wait_ms: how long to wait for another process's lock. */
+/* wait_ms: how long to wait for another process's lock.  RC_AGAIN: it is held all the time; RC_DAMAGED: there is no index,
+ * or one that cannot be read; RC_FAILED: it may not be opened, or not now. */
 enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms,
 		   struct error *err) MUST_USE;
 void index_close(struct index *x);
-/* RC_DAMAGED when a cursor has met something unreadable (it then ended early); asked once after walking. */
+/* RC_DAMAGED when something unreadable was met (a cursor then ended early); asked once after walking. */
 enum rc index_health(const struct index *x, struct error *err) MUST_USE;
 /* Value owned by the caller (free()); RC_NOT_FOUND. */
 enum rc index_get(struct index *x, enum index_family f, const void *key, size_t key_len,
