@@ -33,7 +33,7 @@ struct index {
 	rocksdb_readoptions_t *reading;
 	rocksdb_writeoptions_t *writing;
 	rocksdb_column_family_handle_t *families[INDEX_FAMILIES + 1];
-	bool failed; /* a cursor met something unreadable: sticky */
+	bool failed; /* something was met that cannot be read: sticky */
 };
 
 struct index_batch {
@@ -70,10 +70,31 @@ static rocksdb_options_t *make_options(bool create, rocksdb_cache_t *cache)
 	return o;
 }
 
-/* RocksDB tells of its LOCK file in words only: held by another process, or by this one. */
+static bool says(const char *text, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strstr(text, words[i]))
+			return true;
+	}
+	return false;
+}
+
+/* RocksDB tells of its LOCK file in words only: held by another process (EAGAIN of fcntl), or by this one.  One that
+ * may not be opened, or is on a file system without locks, is none of these. */
 static bool is_lock_error(const char *text)
 {
-	return strstr(text, "lock") && (strstr(text, "LOCK") || strstr(text, "lock hold"));
+	return strstr(text, "lock hold by current process") ||
+	       (strstr(text, "While lock file") &&
+		strstr(text, "Resource temporarily unavailable"));
+}
+
+/* What is there is not an index, or not all of one: no waiting and no right would help. */
+static bool is_damage(const char *text)
+{
+	static const char *const words[] = { "Corruption", "does not exist",
+					     "No such file or directory", "Column family not found",
+					     "Input/output error" };
+	return says(text, words, sizeof words / sizeof words[0]);
 }
 
 /* One attempt.  Its error text is RocksDB's, owned by the caller. */
@@ -91,8 +112,8 @@ static enum rc open_error(char *text, const char *dir, struct error *err)
 {
 	enum rc rc;
 	if (is_lock_error(text))
-		rc = error_set(err, RC_AGAIN, "store is in use");
-	else if (strstr(text, "Corruption"))
+		rc = error_set(err, RC_AGAIN, "index %s is in use", dir);
+	else if (is_damage(text))
 		rc = error_set(err, RC_DAMAGED, "index %s is damaged: %s", dir, text);
 	else
 		rc = error_set(err, RC_FAILED, "index %s: %s", dir, text);
@@ -127,7 +148,7 @@ enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms
 	return RC_OK;
 fail:
 	index_close(x);
-	return rc == RC_AGAIN ? RC_FAILED : rc;
+	return rc;
 }
 
 void index_close(struct index *x)
@@ -162,6 +183,7 @@ enum rc index_get(struct index *x, enum index_family f, const void *key, size_t 
 	char *found = rocksdb_get_cf(x->db, x->reading, x->families[f], key, key_len, &len, &text);
 	if (text) {
 		enum rc rc = error_set(err, RC_DAMAGED, "index: %s", text);
+		x->failed = true;
 		rocksdb_free(text);
 		return rc;
 	}
@@ -203,6 +225,7 @@ enum rc index_batch_commit(struct index_batch *b, struct error *err)
 	enum rc rc = RC_OK;
 	if (text) {
 		rc = error_set(err, RC_FAILED, "index: %s", text);
+		b->index->failed |= is_damage(text);
 		rocksdb_free(text);
 	}
 	index_batch_drop(b);

@@ -83,28 +83,83 @@ enum rc disk_read(const char *path, size_t most, char **text, size_t *len, struc
 	return rc;
 }
 
-static enum rc write_synced(const char *path, int flags, mode_t mode, const void *data, size_t len,
-			    struct error *err)
+enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode, struct error *err)
 {
-	int fd = open(path, flags | O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	enum rc rc = RC_OK;
-	if (write_all(fd, data, len) != RC_OK || fsync(fd) != 0)
+	/* The mode that is wanted, whatever the umask. */
+	if (fchmod(fd, mode) != 0 || write_all(fd, data, len) != RC_OK || fsync(fd) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	return rc;
 }
 
-enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode, struct error *err)
+/* Where the last whole line of a file of `size` bytes ends; -1 with errno set. */
+static off_t whole_lines(int fd, off_t size)
 {
-	return write_synced(path, O_EXCL, mode, data, len, err);
+	char buf[512];
+	while (size > 0) {
+		size_t n = size < (off_t)sizeof buf ? (size_t)size : sizeof buf;
+		if (pread(fd, buf, n, size - (off_t)n) != (ssize_t)n)
+			return -1;
+		const char *end = memrchr(buf, '\n', n);
+		if (end)
+			return size - (off_t)n + (end - buf) + 1;
+		size -= (off_t)n;
+	}
+	return 0;
 }
 
-enum rc disk_append(const char *path, const void *data, size_t len, struct error *err)
+static enum rc append_at(int fd, const char *path, off_t end, const void *line, size_t len,
+			 struct error *err)
 {
-	return write_synced(path, O_APPEND, 0600, data, len, err);
+	if (ftruncate(fd, end) != 0 || lseek(fd, end, SEEK_SET) != end)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	if (write_all(fd, line, len) == RC_OK && fsync(fd) == 0)
+		return RC_OK;
+	int why = errno;
+	(void)!ftruncate(fd, end);
+	return error_errno(err, RC_FAILED, why, "%s", path);
+}
+
+enum rc disk_append_line(const char *path, const void *line, size_t len, struct error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	off_t end = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? whole_lines(fd, st.st_size) : -1;
+	enum rc rc = end < 0 ? error_set(err, RC_FAILED, "%s: cannot be read", path)
+			     : append_at(fd, path, end, line, len, err);
+	if (close(fd) != 0 && rc == RC_OK)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	return rc;
+}
+
+enum rc disk_last_line(const char *path, char *line, size_t room, struct error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_errno(err, errno == ENOENT ? RC_NOT_FOUND : RC_FAILED, errno, "%s",
+				   path);
+	off_t end = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? whole_lines(fd, st.st_size) : -1;
+	off_t start = end > 0 ? whole_lines(fd, end - 1) : end;
+	size_t len = end > 0 ? (size_t)(end - 1 - start) : 0;
+	enum rc rc = end > 0 ? RC_OK : RC_NOT_FOUND;
+	if (end < 0 || start < 0)
+		rc = error_set(err, RC_FAILED, "%s: cannot be read", path);
+	else if (len >= room)
+		rc = RC_NOT_FOUND;
+	else if (rc == RC_OK && pread(fd, line, len, start) != (ssize_t)len)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	if (rc == RC_OK)
+		line[len] = '\0';
+	close(fd);
+	return rc;
 }
 
 enum rc disk_make_dir(const char *path, mode_t mode, struct error *err)

@@ -40,6 +40,7 @@ struct taking {
 	struct segment *s;
 	bool live;
 	struct segment_row row;
+	bool fault; /* this run has found something; row.damaged: some run has */
 	struct segment_report report;
 	struct place *places;
 	uint32_t places_count;
@@ -53,6 +54,7 @@ struct taking {
 /* Flag the segment, once; the entry goes with the next commit. */
 static void damaged(struct taking *t, const char *what)
 {
+	t->fault = true;
 	if (t->row.damaged)
 		return;
 	t->row.damaged = true;
@@ -379,7 +381,8 @@ static enum rc settle(struct taking *t, bool closing)
 	return RC_OK;
 }
 
-/* The first closing is remembered; later ones (after a reindex) are held against it. */
+/* The first closing is remembered; later ones (after a reindex) are held against it, and when all is as it was, an
+ * earlier fault is over. */
 static void remember(struct taking *t)
 {
 	struct segment_row *row = &t->row;
@@ -390,6 +393,8 @@ static void remember(struct taking *t)
 		    row->has_closed_attest != row->has_last_attest ||
 		    memcmp(row->closed_attest, row->last_attest, 32) != 0)
 			damaged(t, "it is not what it was when it was closed");
+		if (row->damaged && !t->fault)
+			segments_found_whole(t->v, t->batch, t->name, row);
 		return;
 	}
 	row->closed_bytes = t->report.file_bytes;
@@ -517,14 +522,6 @@ static enum rc finish_done(struct taking *t)
 	return commit(t);
 }
 
-static enum rc take_missing(struct taking *t)
-{
-	if (t->row.damaged || !t->row.calls)
-		return RC_OK;
-	damaged(t, "its file is gone");
-	return commit(t);
-}
-
 static enum rc take_segment(struct taking *t)
 {
 	uint64_t size = 0;
@@ -535,8 +532,9 @@ static enum rc take_segment(struct taking *t)
 	rc = segments_half_taken(t->v, t->name) ? segments_take(t->v, t->name, t->err) : RC_OK;
 	if (rc != RC_OK)
 		return rc;
+	/* What is gone may come back, so nothing is remembered of it: verify tells as long as it lasts. */
 	if (segments_locate(t->v, t->name, path) == SEGMENT_NOWHERE)
-		return take_missing(t);
+		return RC_OK;
 	if (t->row.done)
 		return finish_done(t);
 	rc = open_segment(t);

@@ -36,7 +36,11 @@ static enum rc check_absent(const char *store, bool *was_there, struct error *er
 		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
 	if (d)
 		closedir(d);
-	return empty ? RC_OK : error_set(err, RC_FAILED, "%s exists: nothing was changed", store);
+	if (empty)
+		return RC_OK;
+	enum rc rc = vault_check_made(store, err);
+	return rc == RC_OK ? error_set(err, RC_FAILED, "%s exists: nothing was changed", store)
+			   : rc;
 }
 
 /* On these an overwritten key slot stays readable in the old block. */
@@ -133,14 +137,13 @@ static enum rc make_dirs(const char *store, bool shared, struct error *err)
 	return rc;
 }
 
-static enum rc copy_policy(const struct vault_init *cfg, struct error *err)
+static enum rc copy_policy(const struct vault_init *cfg, struct policy *policy, struct error *err)
 {
 	char from[STORE_PATH], to[STORE_PATH], *text = NULL;
 	size_t len = 0;
-	struct policy policy;
 	enum rc rc = find_policy(cfg, from, err);
 	if (rc == RC_OK)
-		rc = policy_read(&policy, from, err);
+		rc = policy_read(policy, from, err);
 	if (rc == RC_OK)
 		rc = disk_read(from, POLICY_BYTES, &text, &len, err);
 	if (rc != RC_OK)
@@ -210,55 +213,62 @@ static enum rc sync_dirs(const char *store, struct error *err)
 	return rc;
 }
 
-/* The first entry of the audit trail. */
-static enum rc audit_init(const struct vault_init *cfg, struct error *err)
+/* The index, with the first entry of the audit trail and the policy as seen. */
+static enum rc make_index(const struct vault_init *cfg, struct vault *v, struct error *err)
 {
-	struct vault *v;
-	char detail[160];
-	enum rc rc = vault_open(&v, cfg->store, 0, err);
+	char path[STORE_PATH], detail[160];
+	disk_path(path, cfg->store, "vault/index");
+	enum rc rc = index_open(&v->index, path, true, 0, err);
 	if (rc != RC_OK)
-		return rc;
+		return rc == RC_AGAIN ? RC_FAILED : rc;
 	snprintf(detail, sizeof detail, "policy=%s hash=%s audio=%s", v->policy.name,
 		 v->policy.hash, cfg->passphrase ? "passphrase" : "unattended");
-	rc = audit_write(v,
-			 &(struct audit_entry){ .person = cfg->controller,
-						.role = people_role_name(ROLE_CONTROLLER),
-						.action = "init",
-						.outcome = "done",
-						.detail = detail },
-			 err);
-	vault_close(v);
+	struct index_batch *b = index_batch_new(v->index);
+	vault_put_policy(v, b);
+	audit_note(v, b,
+		   &(struct audit_entry){ .person = cfg->controller,
+					  .role = people_role_name(ROLE_CONTROLLER),
+					  .action = "init",
+					  .outcome = "done",
+					  .detail = detail });
+	rc = audit_commit(v, b, err);
+	index_close(v->index);
+	v->index = NULL;
 	return rc;
 }
 
-static enum rc make_store(const struct vault_init *cfg, struct error *err)
+static enum rc make_parts(const struct vault_init *cfg, struct vault *v, struct error *err)
 {
 	char path[STORE_PATH];
-	struct secrets keys = { 0 };
-	struct index *index = NULL;
 	bool shared = cfg->recorder_uid != NOT_CHOSEN && cfg->recorder_uid != geteuid();
 	enum rc rc = cfg->allow_cow ? RC_OK : check_file_system(cfg->store, err);
 	if (rc == RC_OK)
 		rc = make_dirs(cfg->store, shared, err);
 	if (rc == RC_OK)
-		rc = copy_policy(cfg, err);
+		rc = copy_policy(cfg, &v->policy, err);
 	if (rc == RC_OK)
-		rc = make_keys(cfg, &keys, err);
-	forget_bytes(&keys, sizeof keys);
+		rc = make_keys(cfg, &v->keys, err);
 	if (rc == RC_OK && shared && geteuid() == 0)
 		rc = chown_recorder(cfg->store, cfg->recorder_uid, err);
-	disk_path(path, cfg->store, "vault/index");
 	if (rc == RC_OK)
-		rc = index_open(&index, path, true, 0, err);
-	index_close(index);
+		rc = make_index(cfg, v, err);
 	if (rc == RC_OK)
 		rc = sync_dirs(cfg->store, err);
 	disk_path(path, cfg->store, "VERSION");
 	if (rc == RC_OK)
 		rc = disk_create(path, STORE_VERSION_LINE, strlen(STORE_VERSION_LINE), 0644, err);
-	if (rc == RC_OK)
-		rc = audit_init(cfg, err);
-	return rc == RC_OK ? sync_dirs(cfg->store, err) : rc;
+	return rc == RC_OK ? disk_sync_dir(cfg->store, err) : rc;
+}
+
+static enum rc make_store(const struct vault_init *cfg, struct error *err)
+{
+	struct vault *v = calloc(1, sizeof *v);
+	ASSERT(v);
+	snprintf(v->store, sizeof v->store, "%s", cfg->store);
+	enum rc rc = make_parts(cfg, v, err);
+	forget_bytes(v, sizeof *v);
+	free(v);
+	return rc;
 }
 
 enum rc vault_init(const struct vault_init *cfg, struct error *err)

@@ -48,7 +48,7 @@ static enum rc read_purpose(const struct request *q, struct opening *o, struct e
 			err, RC_USAGE, "%s; the choices are: %s",
 			o->purpose_name ? "no such purpose" : "a purpose must be stated",
 			requests_choices(policy_purpose_names, PURPOSES, choices, sizeof choices));
-	if (!o->reference || !*o->reference)
+	if (!o->reference || !o->reference[strspn(o->reference, " \t\r\n")])
 		return error_set(err, RC_USAGE, "a reference must be stated (a case, a ticket)");
 	if (strlen(o->reference) > REFERENCE_BYTES)
 		return error_set(err, RC_USAGE, "the reference is longer than %d bytes",
@@ -165,6 +165,16 @@ static enum rc note(const struct request *q, const struct opening *o, const stru
 						  .outcome = outcome,
 						  .detail = detail },
 			   err);
+}
+
+/* With the policy under which it was. */
+static enum rc note_granted(const struct request *q, const struct opening *o, const struct uuid *id,
+			    const char *detail, struct error *err)
+{
+	char text[256];
+	snprintf(text, sizeof text, "%s%spolicy=%.16s", detail ? detail : "", detail ? " " : "",
+		 q->v->policy.hash);
+	return note(q, o, id, "granted", text, err);
 }
 
 enum rc opening_audit(const struct opened *x, const char *outcome, const char *detail,
@@ -297,7 +307,7 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 		call_row_free(x.call);
 		return rc;
 	}
-	rc = note(q, o, &id, "granted", detail, err);
+	rc = note_granted(q, o, &id, detail, err);
 	if (rc == RC_OK)
 		rc = use_recording(&x, &secret, use, err);
 	forget_bytes(&secret, sizeof secret);

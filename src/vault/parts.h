@@ -33,11 +33,15 @@ void disk_path(char path[STORE_PATH], const char *dir, const char *name);
 /* Whole file, at most `most` bytes, NUL appended; owned by the caller.  RC_NOT_FOUND, RC_FAILED. */
 enum rc disk_read(const char *path, size_t most, char **text, size_t *len,
 		  struct error *err) MUST_USE;
-/* Make a new file, synced.  RC_FAILED when it exists. */
+/* Make a new file of this mode, synced.  RC_FAILED when it exists. */
 enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
 		    struct error *err) MUST_USE;
-/* Append and sync; the file is made (0600) when it is not there. */
-enum rc disk_append(const char *path, const void *data, size_t len, struct error *err) MUST_USE;
+/* Append a line (with its newline) and sync; the file is made (0600) when it is not there.  What a crash left of
+ * a line before is cut off first; on failure nothing is added. */
+enum rc disk_append_line(const char *path, const void *line, size_t len,
+			 struct error *err) MUST_USE;
+/* The last whole line, without its newline.  RC_NOT_FOUND: no file, no line, or a line of `room` bytes or more. */
+enum rc disk_last_line(const char *path, char *line, size_t room, struct error *err) MUST_USE;
 enum rc disk_make_dir(const char *path, mode_t mode, struct error *err) MUST_USE;
 enum rc disk_sync_dir(const char *path, struct error *err) MUST_USE;
 /* Move a regular file, synced, also across file systems; an existing `to` is an error. */
@@ -107,7 +111,8 @@ enum rc people_save(const char *store, const struct person *p, struct error *err
 /* RC_NOT_FOUND when nobody of that name is listed. */
 enum rc people_load(const char *store, const char *name, struct person *p,
 		    struct error *err) MUST_USE;
-/* The audio secret into audio->secret_key.  RC_REFUSED: no passphrase, a wrong one, or no right to it. */
+/* The audio secret into audio->secret_key.  RC_AGAIN, with "passphrase needed": none was given; ask again with
+ * one.  RC_REFUSED: a wrong one, or no right to it. */
 enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
 			  struct error *err) MUST_USE;
 
@@ -119,16 +124,31 @@ struct audit_entry {
 	const char *person, *role, *action, *purpose, *reference, *outcome,
 		*detail;         /* NULL: empty */
 	const struct uuid *call; /* NULL: none */
+	/* Of an entry that was read: the head signed last before it, and the hash it follows. */
+	uint64_t after;
+	const uint8_t *prev;
 };
+#define AUDIT_LINE 320
 struct audit_head {
 	uint64_t number; /* entries written */
 	int64_t time_us;
 	uint8_t hash[32];
-	bool pending; /* a batch holds entries that are not committed yet */
+	bool pending;           /* a batch holds entries that are not committed yet */
+	uint64_t signed_number; /* the newest committed, and the one committed before that */
+	uint8_t signed_hash[32];
+	uint64_t before;
+	uint8_t before_hash[32];
+	char owed[AUDIT_LINE]; /* the newest's line, while the file of heads lacks it; else empty */
 };
+/* Read the head, and write the line that a crash has kept out of the file of heads.  RC_DAMAGED: no head that can be
+ * read. */
 enum rc audit_load(struct vault *v, struct error *err) MUST_USE;
+/* Take the chain up behind the newest signed head, for an index that has none of its entries. */
+enum rc audit_take_up(struct vault *v, struct error *err) MUST_USE;
 /* Add an entry to a batch (number and time are given here); gives its number. */
 uint64_t audit_note(struct vault *v, struct index_batch *b, const struct audit_entry *e);
+/* Put the head into a batch that is committed without audit_commit(); the next audit_load() publishes it. */
+void audit_put_head(struct vault *v, struct index_batch *b);
 /* Commit a batch, synced, and publish the new head when entries were in it.  Frees the batch.  On failure the
  * chain stands where it stood. */
 enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
@@ -136,8 +156,9 @@ enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err) 
 void audit_drop(struct vault *v, struct index_batch *b);
 /* One entry, committed and synced on return. */
 enum rc audit_write(struct vault *v, const struct audit_entry *e, struct error *err) MUST_USE;
-/* Walk the whole chain and the file of heads.  RC_DAMAGED with the first fault named. */
-enum rc audit_check(struct vault *v, struct error *err) MUST_USE;
+/* Walk the whole chain and the file of heads.  RC_DAMAGED with the first fault named.  *missing (may be NULL): so
+ * many entries were lost with a damaged index, as the trail's first entry says. */
+enum rc audit_check(struct vault *v, uint64_t *missing, struct error *err) MUST_USE;
 /* Each entry in order, until `each` returns false; pointers in `e` are borrowed until it returns. */
 typedef bool (*audit_each)(void *ctx, const struct audit_entry *e, const uint8_t hash[32]);
 enum rc audit_walk(struct vault *v, audit_each each, void *ctx, struct error *err) MUST_USE;
@@ -241,6 +262,9 @@ enum segment_place { SEGMENT_NOWHERE, SEGMENT_AT_RECORDER, SEGMENT_IN_VAULT };
 enum rc segments_get(struct vault *v, const char *name, struct segment_row *row,
 		     struct error *err) MUST_USE; /* RC_NOT_FOUND: row zeroed */
 void segments_put(struct index_batch *b, const char *name, const struct segment_row *row);
+/* It was damaged, and is now whole and what it was when it was closed: no longer flagged, and the trail tells. */
+void segments_found_whole(struct vault *v, struct index_batch *b, const char *name,
+			  struct segment_row *row);
 /* Where its file lies; path (may be NULL) of the .seg file.  Of two the vault's counts. */
 enum segment_place segments_locate(struct vault *v, const char *name, char path[STORE_PATH]);
 /* One of its two files still lies at the recorder. */
@@ -277,14 +301,25 @@ enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct e
 enum rc reindex_begin(struct vault *v, struct error *err) MUST_USE;
 /* Drop it, when that was begun; ingest does this first. */
 enum rc reindex_finish(struct vault *v, struct error *err) MUST_USE;
+/* Set an index that cannot be read aside and make a new one, with the audit trail where it can be saved, else with
+ * one that goes on from the newest signed head. */
+enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error *err) MUST_USE;
 
 /* ---- vault.c and requests.c ---------------------------------------------------------------- */
+
+/* RC_FAILED, with one line, for a store that init did not finish. */
+enum rc vault_check_made(const char *store, struct error *err) MUST_USE;
+/* The index, the audit trail's head, and the policy against the one last seen.  RC_DAMAGED: no index. */
+enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err) MUST_USE;
+/* Remember the policy as seen. */
+void vault_put_policy(struct vault *v, struct index_batch *b);
 
 #define SEGMENTS_OPEN 32
 
 struct vault {
 	char store[STORE_PATH - 512]; /* so that every path below it fits */
-	struct index *index;
+	struct index *index;          /* NULL: damaged; reindex can still be asked for */
+	struct error index_fault;     /* what is wrong with it then */
 	struct policy policy;
 	struct secrets keys;
 	struct audit_head head;

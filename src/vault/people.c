@@ -124,7 +124,7 @@ enum rc people_open_audio(const struct person *p, const char *passphrase, struct
 		return error_set(err, RC_REFUSED,
 				 "this person has no passphrase to open audio with");
 	if (!passphrase || !*passphrase)
-		return error_set(err, RC_REFUSED, "passphrase needed");
+		return error_set(err, RC_AGAIN, "passphrase needed");
 	struct seal_pair own;
 	memcpy(own.public_key, p->public_key, sizeof own.public_key);
 	enum rc rc = passphrase_open(own.secret_key, p->box, sizeof p->box, passphrase, err);

@@ -5,10 +5,17 @@
  * The audit trail stays, and so does what is remembered of closed segments: it is what they are held against.
  * A mark in the index is set before anything is dropped and goes with the rewound cursors, so that a reindex that
  * was killed is finished before anything is taken in again.
+ *
+ * An index that cannot be opened or read is set aside, and a new one made: it is filled beside the old one, and takes
+ * its name when it is whole.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "vault/parts.h"
 
 #define DROP_A_BATCH 10000
@@ -48,8 +55,7 @@ static enum rc rewind_segments(struct vault *v, char **names, size_t count, stru
 			index_batch_drop(b);
 			return rc;
 		}
-		/* One whose file is gone has only its memory. */
-		if (rc == RC_NOT_FOUND || segments_locate(v, names[i], NULL) == SEGMENT_NOWHERE)
+		if (rc == RC_NOT_FOUND)
 			continue;
 		row.cursor = row.seen_bytes = row.calls = row.records = 0;
 		row.done = row.has_last_attest = false;
@@ -94,4 +100,144 @@ enum rc reindex_finish(struct vault *v, struct error *err)
 		rc = rewind_segments(v, names, count, err);
 	segments_names_free(names, count);
 	return rc;
+}
+
+/* ---- an index that cannot be read ------------------------------------------------------------------ */
+
+/* A new index that is being filled beside the old one. */
+struct making {
+	struct vault *v;
+	char old[STORE_PATH], stage[STORE_PATH], aside[STORE_PATH];
+	const char *aside_name; /* the last part of `aside` */
+	struct index *index;
+	struct index_batch *batch; /* of the new index */
+	unsigned long segments;    /* whose memory was saved */
+	bool trail;                /* the audit trail was saved */
+};
+
+/* All rows of a family; false: some could not be read. */
+static bool copy_family(struct making *m, struct index *from, enum index_family family,
+			unsigned long *count)
+{
+	struct error ignored;
+	struct index_cursor *c = index_cursor_new(from, family, NULL, 0, false);
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	while (index_cursor_next(c, &key, &key_len, &value, &value_len)) {
+		index_batch_put(m->batch, family, key, key_len, value, value_len);
+		++*count;
+	}
+	index_cursor_free(c);
+	return index_health(from, &ignored) == RC_OK;
+}
+
+/* The trail is saved whole, up to the newest signed head, or not at all. */
+static void save_trail(struct making *m)
+{
+	struct error ignored;
+	unsigned long rows = 0;
+	m->trail = audit_load(m->v, &ignored) == RC_OK && m->v->head.number &&
+		   audit_check(m->v, NULL, &ignored) == RC_OK &&
+		   copy_family(m, m->v->index, INDEX_AUDIT, &rows) &&
+		   copy_family(m, m->v->index, INDEX_META, &rows);
+	if (m->trail)
+		return;
+	index_batch_drop(m->batch);
+	m->batch = index_batch_new(m->index);
+}
+
+/* What the old index still gives, where it can be opened. */
+static void save_old(struct making *m)
+{
+	struct error ignored;
+	struct vault *v = m->v;
+	index_close(v->index);
+	v->index = NULL;
+	if (index_open(&v->index, m->old, false, 0, &ignored) != RC_OK)
+		return;
+	save_trail(m);
+	(void)copy_family(m, v->index, INDEX_SEGMENTS, &m->segments);
+	index_close(v->index);
+	v->index = NULL;
+}
+
+/* The entry that says what was lost, and the mark that has all segments taken in again. */
+static void note_rebuilt(struct making *m, const struct person *who)
+{
+	char detail[256], trail[96] = "the audit trail was kept";
+	if (!m->trail)
+		snprintf(trail, sizeof trail, "audit entries up to %llu are missing; policy=%.16s",
+			 (unsigned long long)m->v->head.number, m->v->policy.hash);
+	snprintf(detail, sizeof detail,
+		 "%s; kept what was remembered of %lu segments; the old index is %s", trail,
+		 m->segments, m->aside_name);
+	audit_note(m->v, m->batch,
+		   &(struct audit_entry){ .person = who->name,
+					  .role = people_role_name(who->role),
+					  .action = "index-rebuilt",
+					  .outcome = "done",
+					  .detail = detail });
+	audit_put_head(m->v, m->batch);
+	if (!m->trail)
+		vault_put_policy(m->v, m->batch);
+	index_batch_put(m->batch, INDEX_META, mark, sizeof mark - 1, NULL, 0);
+	log_warning("index-rebuilt", "what=\"%s\"", detail);
+}
+
+/* Both names at once where the file system can; else a kill in between leaves no index, which is made again. */
+static enum rc swap(const struct making *m, struct error *err)
+{
+	char vault[STORE_PATH];
+	disk_path(vault, m->v->store, "vault");
+	bool done = renameat2(AT_FDCWD, m->stage, AT_FDCWD, m->old, RENAME_EXCHANGE) == 0;
+	if (done)
+		done = rename(m->stage, m->aside) == 0;
+	else
+		done = (rename(m->old, m->aside) == 0 || errno == ENOENT) &&
+		       rename(m->stage, m->old) == 0;
+	if (!done)
+		return error_errno(err, RC_FAILED, errno, "%s", m->old);
+	return disk_sync_dir(vault, err);
+}
+
+static enum rc fill(struct making *m, const struct person *who, struct error *err)
+{
+	enum rc rc = disk_make_dir(m->stage, 0700, err);
+	if (rc == RC_OK)
+		rc = index_open(&m->index, m->stage, true, 0, err);
+	if (rc != RC_OK)
+		return rc;
+	m->batch = index_batch_new(m->index);
+	save_old(m);
+	if (!m->trail)
+		rc = audit_take_up(m->v, err);
+	if (rc == RC_OK) {
+		note_rebuilt(m, who);
+		rc = index_batch_commit(m->batch, err);
+	} else {
+		index_batch_drop(m->batch);
+	}
+	index_close(m->index);
+	return rc;
+}
+
+enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error *err)
+{
+	struct making m = { .v = v };
+	char name[64];
+	long long now = (long long)(clock_real_ns() / 1000000000);
+	segments_forget_open(v);
+	disk_path(m.old, v->store, "vault/index");
+	snprintf(name, sizeof name, "vault/index.new-%lld", now);
+	disk_path(m.stage, v->store, name);
+	snprintf(name, sizeof name, "vault/index.damaged-%lld", now);
+	disk_path(m.aside, v->store, name);
+	m.aside_name = strrchr(name, '/') + 1;
+	enum rc rc = fill(&m, who, err);
+	if (rc == RC_OK)
+		rc = swap(&m, err);
+	else
+		disk_remove_tree(m.stage);
+	/* That the newest head is not in the file of heads yet, opening mends. */
+	return rc == RC_OK ? vault_open_index(v, 0, err) : rc;
 }

@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* req_calls.c: listing calls, and showing one.
  *
- * Candidates come from one family of the index, newest first: by party where one is asked for, by
+ * Candidates come from one family of the index, newest first: by party where one is asked for (under two keys), by
  * conversation, else by time.  What passes the filters is kept until the limit is reached, and printed oldest
  * first.  Only what is printed (and what a number must be compared with) is opened.
  */
@@ -22,11 +22,13 @@ struct wanted {
 	size_t limit; /* 0: all */
 };
 
+struct found_call {
+	int64_t start_us;
+	struct uuid id;
+};
+
 struct found {
-	struct {
-		int64_t start_us;
-		struct uuid id;
-	} * calls; /* owned; newest first, but for parties found by several keys */
+	struct found_call *calls; /* owned; newest first */
 	size_t count, room;
 };
 
@@ -136,15 +138,14 @@ static bool fits(const struct wanted *w, struct vault *v, struct call *c)
 	       (party_matches(w->party, c->r.from) || party_matches(w->party, c->r.to));
 }
 
-static void keep(struct found *f, const struct call *c)
+static void add(struct found *f, struct found_call c)
 {
 	if (f->count == f->room) {
 		f->room = f->room ? 2 * f->room : 64;
 		f->calls = realloc(f->calls, f->room * sizeof *f->calls);
 		ASSERT(f->calls);
 	}
-	f->calls[f->count].start_us = c->r.start_us;
-	f->calls[f->count++].id = c->r.id;
+	f->calls[f->count++] = c;
 }
 
 static int64_t read_be64(const uint8_t *p)
@@ -183,28 +184,57 @@ static enum rc walk(struct vault *v, const struct wanted *w, enum index_family f
 		if (rc != RC_OK)
 			break;
 		if (fits(w, v, call))
-			keep(f, call);
+			add(f, (struct found_call){ call->r.start_us, call->r.id });
 		call_row_free(call);
 	}
 	index_cursor_free(c);
 	return rc;
 }
 
-/* By the longest tail of the party that has a key; an exact match is asked for first. */
+static int newest_first(const void *a, const void *b)
+{
+	const struct found_call *x = a, *y = b;
+	if (x->start_us != y->start_us)
+		return x->start_us < y->start_us ? 1 : -1;
+	return memcmp(y->id.b, x->id.b, sizeof x->id.b);
+}
+
+/* Two lists, each newest first, into one without doubles. */
+static void merge(struct found *f, const struct found *more, size_t limit)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < more->count; i++)
+		add(f, more->calls[i]);
+	if (f->count)
+		qsort(f->calls, f->count, sizeof *f->calls, newest_first);
+	for (size_t i = 0; i < f->count; i++) {
+		if (!kept || !uuid_equal(&f->calls[kept - 1].id, &f->calls[i].id))
+			f->calls[kept++] = f->calls[i];
+	}
+	f->count = limit && kept > limit ? limit : kept;
+}
+
+/* By the party as it was given, and by its longest tail that has a key: the same number may have been signalled with
+ * another prefix. */
 static enum rc walk_party(struct vault *v, const struct wanted *w, struct found *f,
 			  struct error *err)
 {
 	char plain[PARTY_TEXT];
 	uint8_t key[PARTY_KEY];
+	struct found by_tail = { 0 };
 	bool digits = party_plain(w->party, plain);
 	size_t len = strlen(plain);
 	party_key(v, plain, len, key);
 	enum rc rc = walk(v, w, INDEX_BY_PARTY, key, sizeof key, f, err);
-	if (rc != RC_OK || f->count || !digits || len < 4)
-		return rc;
 	size_t tail = len >= 9 ? 9 : len >= 6 ? 6 : 4;
+	if (rc != RC_OK || !digits || len <= tail)
+		return rc;
 	party_key(v, plain + len - tail, tail, key);
-	return tail == len ? RC_OK : walk(v, w, INDEX_BY_PARTY, key, sizeof key, f, err);
+	rc = walk(v, w, INDEX_BY_PARTY, key, sizeof key, &by_tail, err);
+	if (rc == RC_OK)
+		merge(f, &by_tail, w->limit);
+	free(by_tail.calls);
+	return rc;
 }
 
 static enum rc print(const struct request *q, const struct found *f, struct error *err)

@@ -60,12 +60,13 @@ static enum rc tally_segments(struct vault *v, struct tally *t, struct error *er
 		rc = segments_get(v, names[i], &row, err);
 		if (rc == RC_NOT_FOUND)
 			rc = RC_OK;
-		if (segments_locate(v, names[i], path) != SEGMENT_NOWHERE)
+		bool there = segments_locate(v, names[i], path) != SEGMENT_NOWHERE;
+		if (there)
 			(void)disk_is_file(path, &size);
 		t->bytes += (json_int_t)(size + segments_keys_bytes(v, names[i]));
 		t->open += !row.done;
 		t->closed += row.done;
-		t->damaged += row.damaged;
+		t->damaged += row.damaged || (!there && (row.calls || row.closed_bytes));
 	}
 	segments_names_free(names, count);
 	return rc;
@@ -215,8 +216,12 @@ enum rc req_audit_list(const struct request *q, struct error *err)
 
 enum rc req_audit_verify(const struct request *q, struct error *err)
 {
-	enum rc rc = audit_check(q->v, err);
-	if (rc == RC_OK)
-		requests_reply(q, audit_json(q->v));
+	uint64_t missing;
+	enum rc rc = audit_check(q->v, &missing, err);
+	if (rc != RC_OK)
+		return rc;
+	json_t *o = audit_json(q->v);
+	json_object_set_new(o, "missing", json_integer((json_int_t)missing));
+	requests_reply(q, o);
 	return rc;
 }

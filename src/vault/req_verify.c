@@ -23,6 +23,7 @@ struct slot_check {
 	uint64_t records;
 	struct call_keys keys;
 	bool tried;
+	bool destroyed;
 };
 
 struct check {
@@ -161,6 +162,8 @@ static bool audited_digest(struct vault *v, const struct call *c, char digest[65
 static const char *call_fault(struct check *k, const struct call *c, const struct slot_check *slot)
 {
 	char digest[65], audited[65];
+	if (slot->destroyed)
+		return "its slot was destroyed without a disposal record";
 	if (strcmp(c->segment, k->name) != 0)
 		return "its slot stands in another segment too";
 	if (slot->records != c->records || memcmp(slot->digest, c->digest, 32) != 0)
@@ -182,8 +185,14 @@ static enum rc check_call(struct check *k, uint32_t number, struct error *err)
 	struct call *c = NULL;
 	if (segment_slot(k->s, number, &slot, &why) != RC_OK)
 		return RC_OK;
-	k->calls += slot.destroyed;
-	if (slot.destroyed || uuid_is_nil(&slot.call))
+	if (slot.destroyed) {
+		k->calls++;
+		k->slots[number].destroyed = true;
+		snprintf(line, sizeof line, "slot %u: destroyed without a disposal record", number);
+		found(k, line);
+		return RC_OK;
+	}
+	if (uuid_is_nil(&slot.call))
 		return RC_OK;
 	enum rc rc = catalogue_get(k->v, &slot.call, &c, err);
 	if (rc != RC_OK)
@@ -246,6 +255,15 @@ static enum rc check_once(struct check *k, struct error *err)
 	return check_calls(k, err);
 }
 
+/* Everything holds against what is remembered of it: what was wrong has been put right. */
+static enum rc clear_damage(struct check *k, struct error *err)
+{
+	struct index_batch *b = index_batch_new(k->v->index);
+	segments_found_whole(k->v, b, k->name, &k->row);
+	segments_put(b, k->name, &k->row);
+	return audit_commit(k->v, b, err);
+}
+
 /* While its writer works, a fault must show again before it counts. */
 static enum rc check_segment(struct check *k, struct error *err)
 {
@@ -257,9 +275,12 @@ static enum rc check_segment(struct check *k, struct error *err)
 		reset(k);
 		rc = check_once(k, err);
 	} while (rc == RC_OK && k->what[0] && k->live && ++tries < LIVE_TRIES);
-	if (k->row.damaged)
-		found(k, k->row.what);
-	return rc;
+	if (rc != RC_OK || !k->row.damaged)
+		return rc;
+	if (!k->what[0] && k->row.done && k->row.closed_bytes)
+		return clear_damage(k, err);
+	found(k, k->row.what);
+	return RC_OK;
 }
 
 static bool reply_segment(const struct request *q, const struct check *k)

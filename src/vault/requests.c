@@ -160,7 +160,7 @@ static void audit_outcome(const struct request *q, const char *action, const cha
 	struct error err;
 	struct uuid id;
 	const char *text = requests_text(q, "id");
-	bool known = text && catalogue_find(q->v, text, &id, &err) == RC_OK;
+	bool known = text && q->v->index && catalogue_find(q->v, text, &id, &err) == RC_OK;
 	struct audit_entry e = { .person = q->person.name,
 				 .role = people_role_name(q->person.role),
 				 .action = action,
@@ -169,7 +169,9 @@ static void audit_outcome(const struct request *q, const char *action, const cha
 				 .reference = requests_text(q, "reference"),
 				 .outcome = outcome,
 				 .detail = detail };
-	if (audit_write(q->v, &e, &err) != RC_OK)
+	if (!q->v->index)
+		err = q->v->index_fault;
+	if (!q->v->index || audit_write(q->v, &e, &err) != RC_OK)
 		log_error("audit-write", "what=\"%s\"", err.text);
 }
 
@@ -183,16 +185,33 @@ static enum rc check_role(const struct request *q, const struct request_row *row
 			 people_role_name(q->person.role), row->name);
 }
 
-static enum rc answer(const struct request *q, const struct request_row *row, struct error *err)
+static enum rc carry_out(const struct request *q, const struct request_row *row, struct error *err)
 {
-	enum rc rc = row->check ? row->check(q, err) : RC_OK;
-	if (rc == RC_OK)
-		rc = check_role(q, row, err);
-	if (rc == RC_OK)
-		rc = ingest_run(q->v, NULL, err);
+	if (!q->v->index) {
+		*err = q->v->index_fault;
+		return RC_DAMAGED;
+	}
+	enum rc rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
 		rc = row->handle(q, err);
 	return rc == RC_OK ? index_health(q->v->index, err) : rc;
+}
+
+/* An index that cannot be read is made anew by reindex, and by nothing else. */
+static enum rc answer(const struct request *q, const struct request_row *row, struct error *err)
+{
+	struct error health;
+	enum rc rc = row->check ? row->check(q, err) : RC_OK;
+	if (rc == RC_OK)
+		rc = check_role(q, row, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = carry_out(q, row, err);
+	bool unreadable = !q->v->index || index_health(q->v->index, &health) != RC_OK;
+	if (rc == RC_OK || !unreadable || row->handle != req_reindex)
+		return rc;
+	rc = reindex_rebuild(q->v, &q->person, err);
+	return rc == RC_OK ? carry_out(q, row, err) : rc;
 }
 
 static const char *outcome_name(enum rc rc)

@@ -99,6 +99,17 @@ void segments_put(struct index_batch *b, const char *name, const struct segment_
 	index_batch_put(b, INDEX_SEGMENTS, name, strlen(name), bytes, len);
 }
 
+void segments_found_whole(struct vault *v, struct index_batch *b, const char *name,
+			  struct segment_row *row)
+{
+	char detail[SEGMENT_NAME + sizeof row->what + 8];
+	snprintf(detail, sizeof detail, "%s: was: %s", name, row->what);
+	row->damaged = false;
+	row->what[0] = '\0';
+	audit_note(v, b,
+		   &(struct audit_entry){ .action = "segment-found-whole", .detail = detail });
+}
+
 /* ---- where they lie ----------------------------------------------------------------------------------- */
 
 static void file_path(char path[STORE_PATH], const struct vault *v, enum segment_place place,

@@ -5,27 +5,108 @@
  * One process at a time holds the index; the next waits for it.  Secrets are kept out of core dumps and, where the
  * limit allows, out of swap, for as long as the vault is open.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "vault/parts.h"
 
-static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
+static const char policy_key[] = "policy"; /* in INDEX_META: hash of the policy last seen */
+
+/* VERSION is made last: a store with parts and without it is one that init did not finish. */
+enum rc vault_check_made(const char *store, struct error *err)
+{
+	static const char *const parts[] = { "vault", "recorder", "policy.yaml" };
+	char path[STORE_PATH];
+	struct stat st;
+	disk_path(path, store, "VERSION");
+	if (lstat(path, &st) == 0)
+		return RC_OK;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		disk_path(path, store, parts[i]);
+		if (lstat(path, &st) == 0)
+			return error_set(err, RC_FAILED,
+					 "%s was not completely made: remove it and run init again",
+					 store);
+	}
+	return RC_OK;
+}
+
+/* A policy that cannot be read is the store's fault, not that of whoever asks. */
+static enum rc open_policy(struct vault *v, struct error *err)
 {
 	char path[STORE_PATH];
-	enum rc rc = store_check_version(v->store, err);
-	if (rc == RC_OK)
-		rc = keys_load(v->store, &v->keys, err);
 	disk_path(path, v->store, "policy.yaml");
+	enum rc rc = policy_read(&v->policy, path, err);
+	return rc == RC_USAGE ? RC_FAILED : rc;
+}
+
+void vault_put_policy(struct vault *v, struct index_batch *b)
+{
+	index_batch_put(b, INDEX_META, policy_key, sizeof policy_key - 1, v->policy.hash,
+			strlen(v->policy.hash));
+}
+
+/* The policy is a file that its owner edits; that it is another than the last time, the audit trail tells. */
+static enum rc note_policy(struct vault *v, struct error *err)
+{
+	uint8_t *seen;
+	size_t len;
+	char detail[192];
+	enum rc rc = index_get(v->index, INDEX_META, policy_key, sizeof policy_key - 1, &seen, &len,
+			       err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	if (rc == RC_NOT_FOUND)
+		len = 0;
+	bool same = len == strlen(v->policy.hash) && memcmp(seen, v->policy.hash, len) == 0;
+	snprintf(detail, sizeof detail, "from=%.*s to=%s", len ? (int)len : 7,
+		 len ? (const char *)seen : "unknown", v->policy.hash);
 	if (rc == RC_OK)
-		rc = policy_read(&v->policy, path, err);
+		free(seen);
+	if (same)
+		return RC_OK;
+	struct index_batch *b = index_batch_new(v->index);
+	vault_put_policy(v, b);
+	audit_note(v, b, &(struct audit_entry){ .action = "policy-changed", .detail = detail });
+	return audit_commit(v, b, err);
+}
+
+enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
+{
+	char path[STORE_PATH];
 	disk_path(path, v->store, "vault/index");
-	if (rc == RC_OK)
-		rc = index_open(&v->index, path, false, wait_ms, err);
+	enum rc rc = index_open(&v->index, path, false, wait_ms, err);
+	if (rc == RC_AGAIN)
+		return error_set(err, RC_FAILED, "store %s is in use", v->store);
 	if (rc == RC_OK)
 		rc = audit_load(v, err);
+	if (rc == RC_OK)
+		rc = note_policy(v, err);
+	if (rc != RC_OK) {
+		index_close(v->index);
+		v->index = NULL;
+	}
 	return rc;
+}
+
+static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
+{
+	enum rc rc = vault_check_made(v->store, err);
+	if (rc == RC_OK)
+		rc = store_check_version(v->store, err);
+	if (rc == RC_OK)
+		rc = keys_load(v->store, &v->keys, err);
+	if (rc == RC_OK)
+		rc = open_policy(v, err);
+	if (rc == RC_OK)
+		rc = vault_open_index(v, wait_ms, err);
+	/* Without its index a store can still be asked for one thing: to make a new one. */
+	if (rc != RC_DAMAGED)
+		return rc;
+	error_set(&v->index_fault, rc, "%.440s (callspan reindex makes a new one)", err->text);
+	return RC_OK;
 }
 
 /* Only its owner opens a store: what anyone else (root too) writes into it, its owner could not read any more. */

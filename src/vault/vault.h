@@ -23,9 +23,11 @@
  *                                                                  when id one more: {"call","ok","what","attested","digest",...};
  *                                                                  RC_DAMAGED when any is not ok
  *   audit-list since until limit                                   one object per entry, oldest first
- *   audit-verify                                                   {"entries":n,"head":hex}
+ *   audit-verify                                                   {"entries":n,"head":hex,"missing":n}: so many of the first
+ *                                                                  entries were lost with a damaged index
  * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` is true or absent; format wav or flac; track caller or callee.
  * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
+ * RC_AGAIN, with the text "passphrase needed": nothing was opened and nothing audited; ask again with a passphrase.
  * Times are RFC 3339 strings or Unix microseconds (integers); ids full UUIDs or unique prefixes of >= 8 characters.
  */
 #ifndef CALLSPAN_VAULT_H

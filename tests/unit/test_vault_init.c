@@ -114,12 +114,14 @@ static void one_line_for_each_way_a_store_cannot_be_opened(void **state)
 	char path[128], gone[160];
 	assert_int_equal(vault_open(&t->v, "/nonexistent/store", 0, &t->err), RC_FAILED);
 	assert_int_equal(vault_open(&t->v, t->path, 0, &t->err), RC_FAILED);
+	assert_non_null(strstr(t->err.text, "not a callspan store"));
 	assert_int_equal(init(t, "lab", NULL), RC_OK);
 
 	test_vault_open(t);
 	struct vault *second;
 	assert_int_equal(vault_open(&second, t->path, 0, &t->err), RC_FAILED);
-	assert_string_equal(t->err.text, "store is in use");
+	assert_non_null(strstr(t->err.text, "is in use"));
+	assert_non_null(strstr(t->err.text, t->path));
 	vault_close(t->v);
 	t->v = NULL;
 
@@ -141,6 +143,61 @@ static void one_line_for_each_way_a_store_cannot_be_opened(void **state)
 	test_vault_open(t);
 }
 
+static void store_that_was_not_completely_made_says_so(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	assert_int_equal(init(t, "lab", NULL), RC_OK);
+	snprintf(path, sizeof path, "%s/VERSION", t->path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(vault_open(&t->v, t->path, 0, &t->err), RC_FAILED);
+	assert_non_null(strstr(t->err.text, "not completely made"));
+	assert_int_equal(init(t, "lab", NULL), RC_FAILED);
+	assert_non_null(strstr(t->err.text, "not completely made"));
+}
+
+static void what_the_recorder_must_read_does_not_depend_on_the_umask(void **state)
+{
+	struct test_vault *t = *state;
+	mode_t old = umask(0077);
+	enum rc rc = init(t, "lab", NULL);
+	(void)umask(old);
+	assert_int_equal(rc, RC_OK);
+	assert_int_equal(mode_of(t, "policy.yaml"), 0644);
+	assert_int_equal(mode_of(t, "VERSION"), 0644);
+	assert_int_equal(mode_of(t, "vault/secret/index.key"), 0600);
+}
+
+static void policy_that_changed_or_broke_is_noticed_at_opening(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len;
+	assert_int_equal(init(t, "lab", NULL), RC_OK);
+	snprintf(path, sizeof path, "%s/policy.yaml", t->path);
+	uint8_t *text = read_file(path, &len);
+	uint8_t *more = realloc(text, len + 12);
+	assert_non_null(more);
+	memcpy(more + len, "# a remark\n", 11);
+	test_vault_open(t);
+	assert_int_equal(test_audited(t, "policy-changed", NULL), 0);
+	char before[65];
+	snprintf(before, sizeof before, "%s", t->v->policy.hash);
+	write_file(path, more, len + 11);
+	test_vault_reopen(t);
+	test_vault_reopen(t);
+	assert_int_equal(test_audited(t, "policy-changed", NULL), 1);
+	const char *detail = test_text(test_reply(t, json_array_size(t->replies) - 1), "detail");
+	assert_non_null(strstr(detail, before));
+	assert_non_null(strstr(detail, t->v->policy.hash));
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	vault_close(t->v);
+	t->v = NULL;
+	write_file(path, "policy: x\n", 10);
+	assert_int_equal(vault_open(&t->v, t->path, 0, &t->err), RC_FAILED);
+	free(more);
+}
+
 static void passphrase_alone_opens_audio(void **state)
 {
 	struct test_vault *t = *state;
@@ -154,7 +211,7 @@ static void passphrase_alone_opens_audio(void **state)
 	assert_int_equal(p.role, ROLE_CONTROLLER);
 	assert_true(p.has_box);
 	audio = t->v->keys.audio;
-	assert_int_equal(people_open_audio(&p, NULL, &audio, &t->err), RC_REFUSED);
+	assert_int_equal(people_open_audio(&p, NULL, &audio, &t->err), RC_AGAIN);
 	assert_int_equal(people_open_audio(&p, "wrong", &audio, &t->err), RC_REFUSED);
 	assert_int_equal(people_open_audio(&p, PASSPHRASE, &audio, &t->err), RC_OK);
 	/* It is the secret half of what recordings are sealed to. */
@@ -187,6 +244,9 @@ int main(void)
 		TEST(nothing_is_left_of_a_store_that_could_not_be_made),
 		TEST(wrong_words_are_refused_before_anything_is_made),
 		TEST(one_line_for_each_way_a_store_cannot_be_opened),
+		TEST(store_that_was_not_completely_made_says_so),
+		TEST(what_the_recorder_must_read_does_not_depend_on_the_umask),
+		TEST(policy_that_changed_or_broke_is_noticed_at_opening),
 		TEST(passphrase_alone_opens_audio),
 		TEST(people_are_listed_by_safe_names),
 	};

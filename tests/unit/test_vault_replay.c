@@ -106,6 +106,11 @@ static void export_is_exact_and_told_to_the_trail(void **state)
 	assert_int_equal(test_number(o, "bytes"), WAV_HEADER + 4 * FRAMES * FRAME_SAMPLES);
 	assert_true(json_real_value(json_object_get(o, "seconds")) == 1.0);
 	assert_int_equal(test_audited(t, "export", "granted"), 1);
+	char policy[32];
+	snprintf(policy, sizeof policy, "policy=%.16s", t->v->policy.hash);
+	const json_t *granted = test_reply(t, json_array_size(t->replies) - 2);
+	assert_string_equal(test_text(granted, "outcome"), "granted");
+	assert_non_null(strstr(test_text(granted, "detail"), policy));
 	assert_int_equal(test_audited(t, "export", "done"), 1);
 	const json_t *last = test_reply(t, json_array_size(t->replies) - 1);
 	assert_string_equal(test_text(last, "call"), id);
@@ -267,14 +272,15 @@ static void sealed_audio_opens_with_the_passphrase_alone(void **state)
 	struct test_vault *t = *state;
 	char path[512];
 	assert_false(test_find(t, "vault/secret", "audio.key", path));
-	assert_int_equal(test_ask(t, ask_export, id, fd, ""), RC_REFUSED);
-	assert_non_null(strstr(t->err.text, "passphrase needed"));
+	assert_int_equal(test_ask(t, ask_export, id, fd, ""), RC_AGAIN);
+	assert_string_equal(t->err.text, "passphrase needed");
+	assert_int_equal(test_audited(t, "export", NULL), 0);
 	assert_int_equal(test_ask(t, ask_export, id, fd, ",'passphrase':'wrong'"), RC_REFUSED);
 	assert_int_equal(
 		test_ask_as(t, "mia", ask_export, id, fd, ",'passphrase':'" PASSPHRASE "'"),
 		RC_REFUSED);
 	nothing_came_out();
-	assert_int_equal(test_audited(t, "export", "refused"), 3);
+	assert_int_equal(test_audited(t, "export", "refused"), 2);
 	assert_int_equal(test_ask(t, ask_export, id, fd, ",'passphrase':'" PASSPHRASE "'"), RC_OK);
 	expect_audio(FRAMES);
 }
@@ -305,6 +311,10 @@ static void destroyed_recording_gives_nothing(void **state)
 	assert_int_equal(test_ask(t, ask_export, id, fd, ""), RC_FAILED);
 	assert_non_null(strstr(t->err.text, "destroyed"));
 	nothing_came_out();
+	assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "slot 0: destroyed without a disposal record"));
+	assert_int_equal(test_ask(t, "{'request':'verify','id':'%s'}", id), RC_DAMAGED);
+	assert_true(json_is_false(json_object_get(test_reply(t, 1), "ok")));
 }
 
 int main(void)

@@ -104,6 +104,33 @@ static void party_is_found_by_number_or_its_tail(void **state)
 	assert_int_equal(listed(t, ",'party':'2004','since':'2026-03-03T10:00:05Z'"), 0);
 }
 
+/* One number, signalled with and without its prefix: newest first, none twice, and then the limit. */
+static void party_is_found_under_every_prefix_it_was_signalled_with(void **state)
+{
+	static const char *const from[] = { "+442079460123", "02079460123", "+442079460123",
+					    "02079460123" };
+	struct test_vault *t = *state;
+	struct store_writer *w = test_recorder(t);
+	for (unsigned n = 0; n < 4; n++) {
+		struct test_call c;
+		test_call_begin(&c, w, 20 + n);
+		snprintf(c.r.from, sizeof c.r.from, "%s", from[n]);
+		test_call_end(w, &c, c.r.answer_us + 1000000);
+	}
+	test_finish(t, w);
+	for (unsigned n = 0; n < 2; n++) {
+		char member[64];
+		snprintf(member, sizeof member, ",'party':'%s'", from[n]);
+		assert_int_equal(listed(t, member), 4);
+		for (unsigned i = 0; i < 4; i++)
+			assert_string_equal(test_text(test_reply(t, i), "from"), from[i]);
+		snprintf(member, sizeof member, ",'party':'%s','limit':3", from[n]);
+		assert_int_equal(listed(t, member), 3);
+		assert_string_equal(test_text(test_reply(t, 0), "to"), "2021");
+		assert_string_equal(test_text(test_reply(t, 2), "to"), "2023");
+	}
+}
+
 static void roles_are_held_to_the_table(void **state)
 {
 	static const struct {
@@ -260,6 +287,7 @@ int main(void)
 		TEST(newest_within_the_limit_come_last),
 		TEST(filters_narrow_the_list),
 		TEST(party_is_found_by_number_or_its_tail),
+		TEST(party_is_found_under_every_prefix_it_was_signalled_with),
 		TEST(roles_are_held_to_the_table),
 		TEST(operator_sees_numbers_masked_and_no_names),
 		TEST(root_that_is_not_listed_runs_the_system_and_no_more),

@@ -221,6 +221,50 @@ static void missing_segment_is_found(void **state)
 	assert_non_null(strstr(test_text(test_reply(t, 0), "what"), "gone"));
 }
 
+static void segment_that_comes_back_is_sound_again(void **state)
+{
+	struct test_vault *t = *state;
+	char path[512], away[520];
+	assert_true(test_find(t, "vault/segments", ".seg", path));
+	snprintf(away, sizeof away, "%s.away", path);
+	for (int reindex = 0; reindex < 2; reindex++) {
+		assert_int_equal(rename(path, away), 0);
+		assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_DAMAGED);
+		assert_int_equal(test_ask(t, "{'request':'status'}"), RC_OK);
+		const json_t *segments = json_object_get(test_reply(t, 0), "segments");
+		assert_int_equal(test_number(segments, "damaged"), 1);
+		if (reindex)
+			assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+		assert_int_equal(rename(away, path), 0);
+		assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_OK);
+		assert_int_equal(test_ask(t, "{'request':'calls'}"), RC_OK);
+		assert_int_equal(json_array_size(t->replies), CALLS);
+	}
+}
+
+/* Damage that a reindex has met stays flagged until the file is what it was when it was closed. */
+static void damage_that_was_put_right_is_cleared_and_told(void **state)
+{
+	struct test_vault *t = *state;
+	for (int reindex = 0; reindex < 2; reindex++) {
+		struct file f;
+		size_t entries = (size_t)reindex + 1;
+		load(t, ".seg", &f);
+		f.bytes[8000] ^= 1;
+		write_file(f.path, f.bytes, f.len);
+		assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+		assert_int_equal(test_audited(t, "segment-damaged", NULL), entries);
+		assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_DAMAGED);
+		f.bytes[8000] ^= 1;
+		save(&f);
+		if (reindex || test_ask(t, "{'request':'verify'}") != RC_OK)
+			assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+		assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_OK);
+		assert_int_equal(test_audited(t, "segment-found-whole", NULL), entries);
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	}
+}
+
 static void second_file_of_the_same_name_at_the_recorder_is_found(void **state)
 {
 	struct test_vault *t = *state;
@@ -297,6 +341,8 @@ int main(void)
 		TEST(swapped_slots_are_found, make_taken),
 		TEST(swapped_slots_are_found, make_recorded),
 		TEST(missing_segment_is_found, make_taken),
+		TEST(segment_that_comes_back_is_sound_again, make_taken),
+		TEST(damage_that_was_put_right_is_cleared_and_told, make_taken),
 		TEST(second_file_of_the_same_name_at_the_recorder_is_found, make_taken),
 		TEST(damaged_segment_is_listed_as_far_as_it_goes_and_stops_nothing, make_recorded),
 		TEST(file_that_is_no_segment_is_flagged_and_taken_away, make_taken),
