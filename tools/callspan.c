@@ -12,8 +12,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include "base/fds.h"
 #include "base/version.h"
 #include "cmd.h"
 
@@ -110,8 +113,10 @@ static void set_up(void)
 {
 	static const struct rlimit none = { 0, 0 };
 	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	json_set_alloc_funcs(malloc, wipe_and_free);
 	signal(SIGPIPE, SIG_IGN); /* ends in an orderly way: see run() */
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk: write(2) says so */
 	if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
 		setlocale(LC_CTYPE, "C.UTF-8");
 }
@@ -130,6 +135,7 @@ int main(int argc, char **argv)
 		{ 0, "version", NULL, "show the version", NULL, &version },
 	};
 	int at;
+	c.no_output = fds_fill() & 1u << STDOUT_FILENO;
 	set_up();
 	enum rc rc = cmd_global_words(&c, WORDS(words), argc, argv, &at);
 	if (rc != RC_OK)

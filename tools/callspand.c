@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/version.h"
@@ -192,6 +193,7 @@ static void set_log_level(const char *name)
 
 int main(int argc, char **argv)
 {
+	(void)fds_fill();
 	struct command_line c = { .files = calloc((size_t)argc + 1, sizeof *c.files) };
 	struct error err = { "" };
 	if (!c.files)

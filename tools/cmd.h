@@ -24,6 +24,7 @@ struct cli {
 	const char *store_given;  /* --store, or NULL */
 	const char *config_given; /* --config, or NULL */
 	char store[STORE_PATH];   /* by cmd_find_store() */
+	bool no_output;           /* standard output was closed when we were started */
 	volatile int stop;        /* set by SIGINT and SIGTERM while something plays */
 	struct error err;         /* one line for the person, when a command fails */
 };
@@ -85,7 +86,8 @@ enum rc cmd_find_store(struct cli *c) MUST_USE;
 json_t *cmd_new_request(const char *name);
 /* Open the vault, send the request (borrowed), close it.  Errors stand in c->err. */
 enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx) MUST_USE;
-/* The same for a request that opens audio: with the passphrase of a file, or asked for on the terminal when one is needed. */
+/* The same for a request that opens audio: with the passphrase of a file, or asked for on the terminal when the vault
+ * answers that one is needed (RC_AGAIN). */
 enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_file,
 			 vault_reply reply, void *ctx) MUST_USE;
 

@@ -49,6 +49,10 @@ static bool print_whole(void *ctx, const json_t *o)
 	(void)ctx;
 	printf("The audit trail is whole: %" JSON_INTEGER_FORMAT " entries, head %s\n",
 	       cmd_number(o, "entries"), cmd_text(o, "head"));
+	if (cmd_number(o, "missing"))
+		printf("Entries 1 to %" JSON_INTEGER_FORMAT
+		       " are missing: they were lost with a damaged index.\n",
+		       cmd_number(o, "missing"));
 	return true;
 }
 
@@ -73,6 +77,12 @@ enum rc cmd_audit(struct cli *c, int argc, char **argv)
 				 near ? "did you mean " : "there are list and verify",
 				 near ? near : "", near ? "?" : "");
 	}
+	if (verify && (since || until || limit))
+		return error_set(&c->err, RC_USAGE,
+				 "audit verify checks all entries: --%s is for audit list",
+				 since   ? "since"
+				 : until ? "until"
+					 : "limit");
 	json_t *request = cmd_new_request(verify ? "audit-verify" : "audit-list");
 	if (!verify) {
 		rc = cmd_put_time(c, request, "since", since);

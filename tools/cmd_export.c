@@ -6,11 +6,24 @@
 
 #include "cmd.h"
 
-/* By the file's ending, where no format was asked for. */
-static const char *format_of(const char *path)
+/* By the file's ending, where no format was asked for; without one it is WAV. */
+static enum rc format_of(const char *path, const char **format, struct error *err)
 {
-	const char *dot = strrchr(path, '.');
-	return dot && strcasecmp(dot, ".flac") == 0 ? "flac" : "wav";
+	static const char *const formats[] = { "wav", "flac" };
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *dot = *name ? strrchr(name + 1, '.') : NULL;
+	*format = formats[0];
+	if (!dot || !dot[1])
+		return RC_OK;
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		if (strcasecmp(dot + 1, formats[i]) == 0) {
+			*format = formats[i];
+			return RC_OK;
+		}
+	}
+	return error_set(err, RC_USAGE,
+			 "%.20s is no ending of wav or flac: give --format wav or --format flac",
+			 dot);
 }
 
 enum rc cmd_export(struct cli *c, int argc, char **argv)
@@ -21,8 +34,8 @@ enum rc cmd_export(struct cli *c, int argc, char **argv)
 		{ 0, "purpose", "P", "what it is opened for: one that the policy allows",
 		  &o.purpose, NULL },
 		{ 0, "reference", "R", "the case or ticket it is opened for", &o.reference, NULL },
-		{ 0, "format", "wav|flac", "default: by the file's ending, else wav", &o.format,
-		  NULL },
+		{ 0, "format", "wav|flac", "default: by the file's ending, wav without one",
+		  &o.format, NULL },
 		{ 0, "track", "caller|callee", "one voice only, mono", &o.track, NULL },
 		{ 0, "passphrase-file", "F", "your passphrase, in the first line",
 		  &o.passphrase_file, NULL },
@@ -34,7 +47,9 @@ enum rc cmd_export(struct cli *c, int argc, char **argv)
 		return error_set(&c->err, RC_USAGE,
 				 "-o FILE is wanted: where to write the recording");
 	if (!o.format)
-		o.format = format_of(o.to);
+		rc = format_of(o.to, &o.format, &c->err);
+	if (rc != RC_OK)
+		return rc;
 	json_t *request = cmd_new_request("export");
 	cmd_put_opening(request, &o);
 	rc = cmd_write_recording(c, request, &o);

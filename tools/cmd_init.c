@@ -72,12 +72,15 @@ static enum rc get_passphrase(struct cli *c, const char *file, char passphrase[P
 	return ask_twice(passphrase, &c->err);
 }
 
-/* Who will write STORE/recorder: the user that the recorder becomes, if root makes the store. */
-static uid_t recorder_uid(const struct cli *c)
+/* Who will write STORE/recorder: the user that the recorder becomes, if root makes the store; else (uid_t)-1. */
+static enum rc find_recorder(struct cli *c, uid_t *uid)
 {
-	const struct passwd *pw =
-		geteuid() == 0 && c->options.user[0] ? getpwnam(c->options.user) : NULL;
-	return pw ? pw->pw_uid : (uid_t)-1;
+	const char *user = c->options.user;
+	const struct passwd *pw = *user ? getpwnam(user) : NULL;
+	if (*user && !pw)
+		return error_set(&c->err, RC_USAGE, "user: there is no user '%s'", user);
+	*uid = pw && geteuid() == 0 ? pw->pw_uid : (uid_t)-1;
+	return RC_OK;
 }
 
 enum rc cmd_init(struct cli *c, int argc, char **argv)
@@ -85,6 +88,7 @@ enum rc cmd_init(struct cli *c, int argc, char **argv)
 	char passphrase[PASSPHRASE_MAX] = "", policies[STORE_PATH], person[256];
 	const char *policy = POLICY_USUAL, *controller = NULL, *file = NULL;
 	bool unattended = false, allow_cow = false;
+	uid_t recorder_uid = (uid_t)-1;
 	const struct word words[] = {
 		{ 0, "policy", "NAME|FILE", "30-day (default), 12-month, lab, or a policy file",
 		  &policy, NULL },
@@ -103,6 +107,8 @@ enum rc cmd_init(struct cli *c, int argc, char **argv)
 			       "--passphrase-file and --unattended exclude each other");
 	if (rc == RC_OK)
 		rc = cmd_find_store(c);
+	if (rc == RC_OK)
+		rc = find_recorder(c, &recorder_uid);
 	if (rc == RC_OK && !unattended)
 		rc = get_passphrase(c, file, passphrase);
 	if (rc == RC_OK) {
@@ -113,7 +119,7 @@ enum rc cmd_init(struct cli *c, int argc, char **argv)
 					   .controller = person,
 					   .passphrase = unattended ? NULL : passphrase,
 					   .allow_cow = allow_cow,
-					   .recorder_uid = recorder_uid(c) };
+					   .recorder_uid = recorder_uid };
 		rc = vault_init(&init, &c->err);
 	}
 	explicit_bzero(passphrase, sizeof passphrase);

@@ -2,8 +2,9 @@
  * Copyright The callspan authors */
 /* cmd_media.c: a recording's way into a file.
  *
- * The file is made under another name beside its own, for its owner only, synced and then renamed: under its own name it is
- * whole or not there.  Interrupted or refused, it leaves nothing behind.
+ * The file is made without a name, for its owner only, synced, and gets its name last: under that name it is whole or not
+ * there.  Interrupted, killed or refused, it leaves nothing behind.  Where the file system makes no nameless files it has
+ * another name beside its own until then, which only SIGKILL (and a loss of power) leaves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,25 +12,45 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
 
-static char unfinished[STORE_PATH + 8]; /* the file to be removed when a signal ends us */
+#define NAMES_TRIED 16
+
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU };
+#define ENDING (sizeof ending / sizeof ending[0])
+
+static struct sigaction usual[ENDING];
+static char name[STORE_PATH + 16];
+/* The file to be removed when a signal ends us: `name`, or NULL. */
+static const char *volatile unfinished;
 
 static void remove_unfinished(int signo)
 {
-	unlink(unfinished);
+	if (unfinished)
+		unlink(unfinished);
 	signal(signo, SIG_DFL);
 	raise(signo);
 }
 
-static void on_signals(void (*handler)(int))
+/* What was ignored when we were started (nohup) stays ignored. */
+static void catch_signals(void)
 {
-	signal(SIGINT, handler);
-	signal(SIGTERM, handler);
-	signal(SIGHUP, handler);
+	const struct sigaction remove = { .sa_handler = remove_unfinished };
+	for (size_t i = 0; i < ENDING; i++) {
+		sigaction(ending[i], NULL, &usual[i]);
+		if (usual[i].sa_handler != SIG_IGN)
+			sigaction(ending[i], &remove, NULL);
+	}
+}
+
+static void release_signals(void)
+{
+	for (size_t i = 0; i < ENDING; i++)
+		sigaction(ending[i], &usual[i], NULL);
 }
 
 static bool note_written(void *ctx, const json_t *object)
@@ -86,26 +107,80 @@ static enum rc sync_folder(const char *path, struct error *err)
 	return ok || why == EINVAL ? RC_OK : error_errno(err, RC_FAILED, why, "%.300s", path);
 }
 
+/* Another name beside `path`, which nobody has or will guess. */
+static void name_unfinished(const char *path)
+{
+	uint64_t number;
+	unfinished = NULL; /* half written, it would be another file's */
+	ASSERT(getrandom(&number, sizeof number, 0) == sizeof number);
+	snprintf(name, sizeof name, "%s.%012llx", path, (unsigned long long)(number >> 16));
+	unfinished = name;
+}
+
+/* A file that has no name yet and can be given one (linkat(2)); -1: there are none here. */
+static int open_nameless(const char *path, char self[40])
+{
+	char copy[STORE_PATH];
+	snprintf(copy, sizeof copy, "%s", path);
+	int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	snprintf(self, 40, "/proc/self/fd/%d", fd);
+	if (fd >= 0 && access(self, F_OK) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int open_named(const char *path)
+{
+	int fd = -1;
+	for (int i = 0; i < NAMES_TRIED && fd < 0 && (i == 0 || errno == EEXIST); i++) {
+		name_unfinished(path);
+		fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	}
+	return fd;
+}
+
+/* Only what has a name can replace a file (rename(2)). */
+static bool give_name(const char *self, const char *path)
+{
+	int rc = linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+	if (rc == 0 || errno != EEXIST)
+		return rc == 0;
+	for (int i = 0; i < NAMES_TRIED && rc != 0 && errno == EEXIST; i++) {
+		name_unfinished(path);
+		rc = linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+	}
+	return rc == 0 && rename(name, path) == 0;
+}
+
+static enum rc fill_file(struct cli *c, json_t *request, const struct opening *o)
+{
+	char self[40];
+	int fd = open_nameless(o->to, self);
+	bool nameless = fd >= 0;
+	if (!nameless)
+		fd = open_named(o->to);
+	if (fd < 0)
+		return error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
+	enum rc rc = send_to(c, request, o, fd);
+	if (rc == RC_OK &&
+	    (fsync(fd) != 0 || (nameless ? !give_name(self, o->to) : rename(name, o->to) != 0)))
+		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
+	close(fd); /* synced: it has nothing more to say */
+	return rc;
+}
+
 static enum rc write_file(struct cli *c, json_t *request, const struct opening *o)
 {
 	enum rc rc = check_target(o->to, &c->err);
 	if (rc != RC_OK)
 		return rc;
-	snprintf(unfinished, sizeof unfinished, "%s.XXXXXX", o->to);
-	int fd = mkostemp(unfinished, O_CLOEXEC); /* 0600, and new */
-	if (fd < 0)
-		return error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	on_signals(remove_unfinished);
-	rc = send_to(c, request, o, fd);
-	if (rc == RC_OK && fsync(fd) != 0)
-		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	if (close(fd) != 0 && rc == RC_OK)
-		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	if (rc == RC_OK && rename(unfinished, o->to) != 0)
-		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	if (rc != RC_OK)
+	catch_signals();
+	rc = fill_file(c, request, o);
+	if (rc != RC_OK && unfinished)
 		unlink(unfinished);
-	on_signals(SIG_DFL);
+	release_signals();
 	return rc == RC_OK ? sync_folder(o->to, &c->err) : rc;
 }
 
@@ -113,6 +188,8 @@ enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening
 {
 	if (strcmp(o->to, "-") != 0)
 		return write_file(c, request, o);
+	if (c->no_output)
+		return error_set(&c->err, RC_USAGE, "-o -: standard output is closed");
 	if (isatty(STDOUT_FILENO))
 		return error_set(&c->err, RC_USAGE,
 				 "-o -: a recording is not written to a terminal");
@@ -121,9 +198,13 @@ enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening
 
 void cmd_put_opening(json_t *request, const struct opening *o)
 {
+	static const char blanks[] = " \t\r\n\v\f";
+	const char *reference = o->reference;
+	if (reference && !reference[strspn(reference, blanks)])
+		reference = NULL; /* blanks name no case */
 	cmd_put_text(request, "id", o->id);
 	cmd_put_text(request, "purpose", o->purpose);
-	cmd_put_text(request, "reference", o->reference);
+	cmd_put_text(request, "reference", reference);
 	cmd_put_text(request, "track", o->track);
 	cmd_put_text(request, "at", o->at);
 	cmd_put_text(request, "format", o->format);

@@ -189,6 +189,10 @@ enum rc cmd_show(struct cli *c, int argc, char **argv)
 		return rc;
 	if (prints)
 		return show_prints(c, &o, json);
+	if (o.purpose || o.reference || o.passphrase_file)
+		return error_set(&c->err, RC_USAGE,
+				 "--purpose, --reference and --passphrase-file are for "
+				 "--payload-sha1: show alone opens nothing");
 	json_t *request = cmd_new_request("show");
 	cmd_put_text(request, "id", o.id);
 	rc = cmd_send(c, request, json ? cmd_print_json : show_card, NULL);

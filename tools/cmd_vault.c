@@ -140,12 +140,6 @@ enum rc cmd_passphrase_ask(const char *prompt, char out[PASSPHRASE_MAX], struct 
 	return ok ? RC_OK : error_set(err, RC_FAILED, "no passphrase was given");
 }
 
-/* The vault's one answer that a passphrase can change. */
-static bool wants_passphrase(const struct cli *c, enum rc rc)
-{
-	return rc == RC_REFUSED && strcmp(c->err.text, "passphrase needed") == 0;
-}
-
 static enum rc send_with(struct cli *c, json_t *request, char passphrase[PASSPHRASE_MAX],
 			 vault_reply reply, void *ctx)
 {
@@ -153,7 +147,7 @@ static enum rc send_with(struct cli *c, json_t *request, char passphrase[PASSPHR
 	explicit_bzero(passphrase, PASSPHRASE_MAX);
 	enum rc rc = cmd_send(c, request, reply, ctx);
 	json_object_del(request, "passphrase");
-	return rc;
+	return rc == RC_AGAIN ? RC_REFUSED : rc; /* an empty one is none */
 }
 
 enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_file,
@@ -165,12 +159,12 @@ enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_
 		return rc == RC_OK ? send_with(c, request, passphrase, reply, ctx) : rc;
 	}
 	enum rc rc = cmd_send(c, request, reply, ctx);
-	if (!wants_passphrase(c, rc))
+	if (rc != RC_AGAIN)
 		return rc;
 	if (!isatty(STDIN_FILENO))
 		return error_set(&c->err, RC_REFUSED,
 				 "passphrase needed: give --passphrase-file, there is no terminal "
 				 "to ask on");
 	rc = cmd_passphrase_ask("Passphrase: ", passphrase, &c->err);
-	return rc == RC_OK ? send_with(c, request, passphrase, reply, ctx) : rc;
+	return rc == RC_OK ? send_with(c, request, passphrase, reply, ctx) : RC_REFUSED;
 }

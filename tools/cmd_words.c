@@ -73,7 +73,7 @@ static const struct word *find_word(const char *given, const struct word *words,
 {
 	size_t len = strcspn(given, "=");
 	for (size_t i = 0; i < count; i++) {
-		if (given[1] != '-' && words[i].letter == given[1])
+		if (given[1] != '-' && words[i].letter && words[i].letter == given[1])
 			return &words[i];
 		if (given[1] == '-' && strlen(words[i].name) == len - 2 &&
 		    strncmp(given + 2, words[i].name, len - 2) == 0)
@@ -176,7 +176,7 @@ enum rc cmd_global_words(struct cli *c, const struct word *words, size_t words_c
 			 char **argv, int *at)
 {
 	int i = 1;
-	while (i < argc && argv[i][0] == '-') {
+	while (i < argc && argv[i][0] == '-' && argv[i][1]) {
 		int took = 1;
 		enum rc rc = read_word(c, words, words_count, argc, argv, i, &took);
 		if (rc != RC_OK)

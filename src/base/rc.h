@@ -25,7 +25,7 @@ enum rc {
 	RC_REFUSED = 3,   /* not allowed: right, policy, purpose, passphrase */
 	RC_DAMAGED = 4,   /* damage or tampering found */
 	RC_END = 16,      /* internal: no more; never an exit status */
-	RC_AGAIN = 17,    /* internal: not now, e.g. the disk is full */
+	RC_AGAIN = 17,    /* internal: not now: the disk is full, a passphrase is needed first */
 	RC_NOT_FOUND = 18 /* internal: no such thing */
 };
 

@@ -324,6 +324,65 @@ def export_does_not_replace_what_it_cannot_write(bench):
     one_line(store.export(call, bench.path("x.wav"), ok=(1,)))
 
 
+@test
+def file_ending_that_names_no_format(bench):
+    store, call = recorded(bench)
+    for name in ("x.opus", "x.mp3", ".hidden.ogg"):
+        line = one_line(store.export(call, bench.path(name), ok=(2,)))
+        check("wav" in line and "flac" in line, "does not name the formats: %r", line)
+        check(not os.path.exists(bench.path(name)), "%s was made", name)
+    for name, head in (("x.WAV", b"RIFF"), ("x.flac", b"fLaC"), ("x", b"RIFF"), (".x", b"RIFF")):
+        store.export(call, bench.path(name))
+        with open(bench.path(name), "rb") as f:
+            same(f.read(4), head, "the beginning of " + name)
+    store.export(call, bench.path("x.opus"), "--format", "flac")
+
+
+@test
+def reference_of_blanks_is_none(bench):
+    store, call = recorded(bench)
+    for blanks in (" ", "\t", " \n "):
+        line = one_line(store.export(call, bench.path("x.wav"), reference=blanks, ok=(2,)))
+        check("reference" in line, "does not say what is missing: %r", line)
+    check(not os.path.exists(bench.path("x.wav")), "a file was made")
+
+
+@test
+def options_that_would_have_no_effect(bench):
+    store, call = recorded(bench)
+    for option in ("--purpose", "--reference", "--passphrase-file"):
+        line = one_line(store.callspan("show", call, option, "x", ok=(2,)))
+        check("--payload-sha1" in line, "does not say what it is for: %r", line)
+    for option, value in (("--since", "-1d"), ("--until", "-1d"), ("--limit", "1")):
+        line = one_line(store.callspan("audit", "verify", option, value, ok=(2,)))
+        check(option in line, "does not name %s: %r", option, line)
+
+
+@test
+def words_of_dashes_alone(bench):
+    line = one_line(run(program("callspan"), "-", "x", ok=(2,)))
+    check("no command -" in line, "was taken for something: %r", line)
+    for args in (("-",), ("--", "x"), ("-=",), ("--=x",), ("calls", "-"), ("",)):
+        one_line(run(program("callspan"), *args, ok=(2,)))
+
+
+@test
+def export_that_meets_a_size_limit_leaves_nothing(bench):
+    _, capture = small(bench, end=40.0)
+    store = bench.store()
+    store.record(capture)
+    call = store.calls()[0]["id"]
+    blocks = 2000  # of 512 bytes: what the index writes fits, the sound does not
+    os.mkdir(bench.path("out"))
+    r = run(
+        "sh", "-c", 'ulimit -f %d; exec "$@"' % blocks, "sh",
+        program("callspan"), "--store", store.path, "export", call, "-o", bench.path("out/x.wav"),
+        "--purpose", "complaint", "--reference", "r", ok=(1,),
+    )  # fmt: skip
+    one_line(r)
+    same(os.listdir(bench.path("out")), [], "what was left behind")
+
+
 # ---- configuration -------------------------------------------------------------------------------
 
 WRONG = {
@@ -357,6 +416,17 @@ def configuration_in_order_is_said_to_be(bench):
     scene, capture = small(bench)
     run(program("callspand"), "--config", path, "-r", capture)
     check_scene(bench, scene, store)
+
+
+@test
+def user_that_does_not_exist(bench):
+    store = bench.store(init=False)
+    path = bench.path("callspan.yaml")
+    with open(path, "w") as f:
+        f.write("store: %s\nuser: no-such-user\n" % store.path)
+    line = one_line(run(program("callspan"), "--config", path, "init", "--unattended", ok=(2,)))
+    check("no-such-user" in line, "does not name the user: %r", line)
+    check(not os.path.exists(store.path), "%s was made", store.path)
 
 
 @test

@@ -3,10 +3,13 @@
 # Copyright The callspan authors
 """Secrecy: what lies in a store tells nothing to who has no key."""
 
-from harness import check, main, one_line, same, test
+from harness import Skip, check, main, one_line, program, run, same, test, wait_until
 
+import errno
 import os
 import shutil
+import signal
+import subprocess
 
 import g711
 from compare import check_audio, read_wav
@@ -113,6 +116,48 @@ def nothing_readable_after_ingest_search_and_export(bench):
     check_no_key_elsewhere(store)
 
 
+CLOSED = ("<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-")
+
+
+def run_closed(closed, *args, ok=(0,)):
+    """Run a program with some of its first three descriptors closed."""
+    return run("sh", "-c", 'exec "$@" ' + closed, "sh", *args, ok=ok)
+
+
+@test
+def nothing_is_printed_into_the_store_where_descriptors_are_closed(bench):
+    scene, store = confidential(bench), bench.store()
+    store.record(bench.path("x.pcap"))
+    call = store.calls()[0]["id"]
+    asked = (program("callspan"), "--store", store.path)
+    why = ("--purpose", "complaint", "--reference", "r")
+    for closed in CLOSED:
+        refused = (2,) if ">&-" in closed.replace("2>&-", "") else (0,)
+        for args in (("export", call, "-o", "-"), ("replay", call, "-o", "-")):
+            r = run_closed(closed, *asked, *args, *why, ok=refused)
+            if refused == (2,) and "2>&-" not in closed:
+                one_line(r)
+        for args in (("calls", "--json"), ("show", call), ("audit", "list")):
+            run_closed(closed, *asked, *args, ok=(0, 1))
+        run_closed(closed, *asked, "export", call, "-o", bench.path("x.wav"), *why)
+        check_nothing_readable(store, scene)
+    store.verify()
+
+
+@test
+def nothing_is_printed_into_the_store_by_a_recorder_with_closed_descriptors(bench):
+    scene = confidential(bench)
+    for n, closed in enumerate(CLOSED):
+        store = bench.store("store%d" % n)
+        run_closed(
+            closed, program("callspand"), "--store", store.path, "-r", bench.path("x.pcap"),
+            "--set", "log.level=debug",
+        )  # fmt: skip
+        same(len(store.calls()), 3, "the calls recorded with %s" % closed)
+        check_nothing_readable(store, scene)
+        store.verify()
+
+
 @test
 def the_logs_of_both_programs_name_nobody(bench):
     scene, store = confidential(bench), bench.store()
@@ -205,9 +250,92 @@ def wrong_passphrase_opens_nothing(bench):
     wrong = ("--passphrase-file", bench.path("wrong"))
     one_line(store.export(rows[0]["id"], out, *wrong, ok=(3,)))
     check(not os.path.exists(out), "a file was made")
-    one_line(store.export(rows[0]["id"], out, ok=(1, 2, 3)))
+    one_line(store.export(rows[0]["id"], out, ok=(3,)))
     check(not os.path.exists(out), "a file was made without any passphrase")
     same([n for n in os.listdir(bench.dir) if "x.wav" in n], [], "what was left behind")
+
+
+def nameless_files(folder):
+    """Whether files can be made there that have no name yet."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+    except OSError as e:
+        if e.errno in (errno.EOPNOTSUPP, errno.EISDIR):
+            return False
+        raise
+    return True
+
+
+def wait_for_reader(path):
+    """Open a FIFO for writing once somebody opens it for reading."""
+    found = []
+
+    def there():
+        try:
+            found.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as e:
+            check(e.errno == errno.ENXIO, "%s: %s", path, e)
+        return found
+
+    wait_until(there, "nobody reads the passphrase", every=0.02)
+    return found[0]
+
+
+@test
+def a_killed_export_leaves_nothing(bench):
+    """Killed when the file is begun and the passphrase is being read."""
+    _, store, rows = with_passphrase(bench)
+    out = bench.path("out")
+    os.mkdir(out)
+    ways = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM]
+    if nameless_files(out):
+        ways.append(signal.SIGKILL)
+    for way in ways:
+        fifo = bench.path("fifo-%d" % way)
+        os.mkfifo(fifo)
+        p = subprocess.Popen(
+            [program("callspan"), "--store", store.path, "export", rows[0]["id"],
+             "-o", os.path.join(out, "x.wav"), "--purpose", "complaint", "--reference", "r",
+             "--passphrase-file", fifo],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        bench.cleanups.append(p.kill)
+        end = wait_for_reader(fifo)
+        p.send_signal(way)
+        same(p.wait(60), -way, "how it ended")
+        os.close(end)
+        same(os.listdir(out), [], "what was left behind by signal %d" % way)
+    if signal.SIGKILL not in ways:
+        raise Skip("SIGKILL: no nameless files on this file system")
+
+
+@test
+def an_export_replaces_a_file_and_is_its_owners_alone(bench):
+    scene, store = confidential(bench), bench.store()
+    store.record(bench.path("x.pcap"))
+    row = store.calls()[0]
+    out = bench.path("out")
+    os.mkdir(out)
+    path = os.path.join(out, "x.wav")
+    with open(path, "w") as f:
+        f.write("old")
+    os.chmod(path, 0o644)
+    for name in ("x.wav", "y.wav", "y.wav"):
+        store.export(row["id"], os.path.join(out, name))
+        same(os.stat(os.path.join(out, name)).st_mode & 0o777, 0o600, "the rights to " + name)
+    same(sorted(os.listdir(out)), ["x.wav", "y.wav"], "what is there")
+    check_audio({c.call_id: c for c in scene.calls}[row["sip_call_id"]], read_wav(path))
+
+
+@test
+def a_passphrase_that_cannot_be_asked_for_is_a_refusal_that_nobody_made(bench):
+    """Exit status 3, and no entry in the audit trail: nothing was opened or denied."""
+    _, store, rows = with_passphrase(bench)
+    line = one_line(store.export(rows[0]["id"], bench.path("x.wav"), ok=(3,)))
+    check("passphrase needed" in line, "does not say what is wanted: %r", line)
+    check(not os.path.exists(bench.path("x.wav")), "a file was made")
+    entries = store.callspan("audit", "list", "--json").out
+    check("refused" not in entries, "a refusal was audited: %s", entries[-400:])
 
 
 @test
