@@ -21,7 +21,7 @@
 
 #define MEDIA_PAYLOADS 16
 #define STREAM_BLOCK   64 /* stream numbers that one expectation has for each thread */
-#define STREAM_FOREIGN 16  /* of those, for flows whose other end is not of the call */
+#define STREAM_FOREIGN 16 /* of those, for flows whose other end is not of the call */
 
 enum payload_kind { PAYLOAD_AUDIO, PAYLOAD_EVENT /* RFC 4733 */, PAYLOAD_NOISE /* RFC 3389 */ };
 
