@@ -51,7 +51,7 @@ static void take(struct writer_thread *w, const void *message)
 		memcpy(&call, body, sizeof call);
 		store_writer_done(w->writer, call);
 		break;
-	default: ASSERT(!"a message for a writer");
+	default: assert_failed("a message for a writer", __FILE__, __LINE__);
 	}
 }
 
