@@ -85,8 +85,8 @@ static void order_missing_lines_and_line_ends_do_not_matter(void **state)
 	static const char *const texts[] = {
 		"m=audio 4000 RTP/AVP 97\nc=IN IP4 10.0.0.1\na=rtpmap:97 iLBC/8000",
 		"a=rtpmap:97 iLBC/8000\r\nc=IN IP4 10.0.0.1\r\nm=audio 4000 RTP/AVP 97",
-		"c=IN IP4 10.0.0.1\r\n\r\n \r\nnonsense\r\nm = x\r\nm=audio 4000 rtp/avp 97\r\n"
-		"a=RTPMAP:97 iLBC/8000\r\n\r\n",
+		("c=IN IP4 10.0.0.1\r\n\r\n \r\nnonsense\r\nm = x\r\nm=audio 4000 rtp/avp 97\r\n"
+		 "a=RTPMAP:97 iLBC/8000\r\n\r\n"),
 		"m=audio 4000/2 RTP/AVP 97 \nc=IN IP4 10.0.0.1/127\na=rtpmap: 97 iLBC/8000\n",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
