@@ -33,7 +33,9 @@ PATIENCE = 10 if SANITIZED else 1
 
 # A sanitizer's finding must never look like one of the programs' own answers.
 os.environ.setdefault("ASAN_OPTIONS", "exitcode=99")
-os.environ.setdefault("TSAN_OPTIONS", "exitcode=99")
+os.environ.setdefault(
+    "TSAN_OPTIONS", "exitcode=99 suppressions=" + os.path.join(ROOT, "tests", "tsan.supp")
+)
 os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 
 
