@@ -9,7 +9,13 @@ DESTDIR ?=
 B       := build/$(MODE)
 GEN     := build/gen
 
-PKGS    := libpcap libosip2 rocksdb libsodium libcrypto sndfile libprotobuf-c yaml-0.1 alsa libsystemd jansson libisal
+PKGS    := libpcap libosip2 rocksdb libsodium libcrypto sndfile libprotobuf-c yaml-0.1 alsa libsystemd jansson libisal \
+           spandsp opus speex speexdsp opencore-amrnb opencore-amrwb libsrtp2
+# G.729 needs a library under the GPL: it is linked only when asked for (make WITH_BCG729=1).
+ifdef WITH_BCG729
+  PKGS += libbcg729
+  CPPFLAGS += -DWITH_BCG729
+endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 # Each program takes from the archive only what it needs; --as-needed then leaves out the other's libraries.
 LIBS    := -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -lpthread -lm
@@ -126,6 +132,7 @@ check: all $(UNITS) $(BENCH) ## run all tests (under 20 minutes; seed printed)
 	@tests/run $(MODE)
 
 check-long: all $(UNITS) $(BENCH) ## the same with full counts: kill loops, long fuzzing, soaks
+	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@LONG=1 tests/run $(MODE)
 
 lint: layers ## clang-format, clang-tidy and cppcheck over the tree

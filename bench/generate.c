@@ -13,6 +13,10 @@
  *   caller                         a   a   a   a   a   a   a   a
  *   callee                       b   b   b   b   b   b   b   b
  *
+ * Some of the lines can have their signalling on TCP, a segment a message, and some can be
+ * mirrored through a VXLAN tunnel (RFC 7348), as a remote SPAN session does it.  With no audio at all, what remains
+ * is a load of signalling.
+ *
  * The audio is noise: it does not compress, and no two frames are the same.  What was written is
  * printed as JSON, to the packet, so that a recording of it can be checked.  One thread; the
  * same options and seed give the same file.
@@ -37,15 +41,21 @@
 #define SAMPLES_PER_MS  8     /* G.711: one byte each */
 #define MAX_PTIME_MS    60
 #define RTP_AT          42 /* Ethernet 14, IPv4 20, UDP 8 */
+#define TCP_AT          54 /* the same with TCP's 20 */
+#define OUTER           50 /* Ethernet, IPv4, UDP and VXLAN's 8, before the frame itself */
+#define VXLAN_PORT      4789
 #define PAYLOAD_AT      54
 #define RECORD_HEAD     16 /* of a packet in a capture file */
 #define SIP_MOST        1400
+#define TCP_PSH         0x08
+#define TCP_ACK         0x10
 
 enum side { CALLER, CALLEE };
 
 struct settings {
 	uint32_t lines, waves, ptime_ms;
 	double seconds, ramp, loss, reorder; /* loss, reorder: per cent */
+	double tcp, vxlan;                   /* per cent of lines */
 	uint64_t seed;
 	bool nanoseconds;
 	const char *output;
@@ -65,7 +75,9 @@ struct line {
 	struct voice voice[2];
 	int64_t invite_ns, media_end_ns;
 	uint32_t wave, step;
-	uint16_t port[2]; /* RTP */
+	uint16_t port[2];     /* RTP */
+	uint32_t sequence[2]; /* TCP: of each side's next segment */
+	bool tcp, tunnelled;
 };
 
 struct event {
@@ -76,7 +88,7 @@ struct event {
 #define ACTORS 3
 
 struct tally {
-	uint64_t packets, rtp, sip, audio_bytes, calls, lost, reordered, bytes;
+	uint64_t packets, rtp, sip, sip_tcp, audio_bytes, calls, lost, reordered, bytes;
 	int64_t last_ns;
 };
 
@@ -209,8 +221,7 @@ static void file_begin(struct generator *g)
 	file_put(g, head, sizeof head);
 }
 
-/* `record` has RECORD_HEAD bytes of room before the frame. */
-static void file_frame(struct generator *g, int64_t at_ns, uint8_t *record, size_t frame_len)
+static void file_record(struct generator *g, int64_t at_ns, uint8_t *record, size_t frame_len)
 {
 	int64_t fraction = at_ns % NS_PER_S;
 	put_u32_le(record, (uint32_t)(at_ns / NS_PER_S));
@@ -222,6 +233,19 @@ static void file_frame(struct generator *g, int64_t at_ns, uint8_t *record, size
 	g->tally.last_ns = at_ns;
 }
 
+static size_t put_outer(uint8_t *p, size_t frame_len);
+
+/* `frame` has OUTER + RECORD_HEAD bytes of room before it. */
+static void file_frame(struct generator *g, const struct line *l, int64_t at_ns, uint8_t *frame,
+		       size_t frame_len)
+{
+	if (l->tunnelled) {
+		frame -= OUTER;
+		frame_len += put_outer(frame, frame_len);
+	}
+	file_record(g, at_ns, frame - RECORD_HEAD, frame_len);
+}
+
 /* ---- headers ------------------------------------------------------------------------------ */
 
 /* Callers live in 10.0.0.0/10, callees in 10.64.0.0/10, scattered by an odd factor. */
@@ -231,20 +255,20 @@ static uint32_t line_address(uint32_t line, enum side side)
 	return 0x0a000000 | (uint32_t)side << 22 | host;
 }
 
-static void put_udp_head(uint8_t *p, uint32_t src, uint16_t src_port, uint32_t dst,
-			 uint16_t dst_port, size_t payload_len)
+/* Ethernet and IPv4, before `len` bytes of `protocol`; gives where those begin. */
+static uint8_t *put_ip_head(uint8_t *p, uint32_t src, uint32_t dst, uint8_t protocol, size_t len)
 {
 	static const uint8_t ethernet[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0 };
 	uint32_t sum = 0;
 	memcpy(p, ethernet, sizeof ethernet);
-	uint8_t *ip = p + sizeof ethernet, *udp = ip + 20;
-	memset(ip, 0, 28);
+	uint8_t *ip = p + sizeof ethernet;
+	memset(ip, 0, 20);
 	ip[0] = 0x45;
 	ip[1] = 0xb8; /* DSCP EF */
-	put_u16(ip + 2, (uint16_t)(28 + payload_len));
+	put_u16(ip + 2, (uint16_t)(20 + len));
 	put_u16(ip + 6, 0x4000); /* don't fragment: then the identification may be 0, RFC 6864 */
 	ip[8] = 64;
-	ip[9] = 17;
+	ip[9] = protocol;
 	put_u32(ip + 12, src);
 	put_u32(ip + 16, dst);
 	for (size_t i = 0; i < 20; i += 2)
@@ -252,9 +276,43 @@ static void put_udp_head(uint8_t *p, uint32_t src, uint16_t src_port, uint32_t d
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	put_u16(ip + 10, (uint16_t)~sum);
+	return ip + 20;
+}
+
+static void put_udp_head(uint8_t *p, uint32_t src, uint16_t src_port, uint32_t dst,
+			 uint16_t dst_port, size_t payload_len)
+{
+	uint8_t *udp = put_ip_head(p, src, dst, 17, 8 + payload_len);
 	put_u16(udp, src_port);
 	put_u16(udp + 2, dst_port);
-	put_u16(udp + 4, (uint16_t)(8 + payload_len)); /* checksum 0: none, RFC 768 */
+	put_u16(udp + 4, (uint16_t)(8 + payload_len));
+	put_u16(udp + 6, 0); /* checksum: none, RFC 768 */
+}
+
+static void put_tcp_head(uint8_t *p, uint32_t src, uint16_t src_port, uint32_t dst,
+			 uint16_t dst_port, uint32_t sequence, uint32_t acknowledged,
+			 size_t payload_len)
+{
+	uint8_t *tcp = put_ip_head(p, src, dst, 6, 20 + payload_len);
+	memset(tcp, 0, 20);
+	put_u16(tcp, src_port);
+	put_u16(tcp + 2, dst_port);
+	put_u32(tcp + 4, sequence);
+	put_u32(tcp + 8, acknowledged);
+	tcp[12] = 5 << 4;
+	tcp[13] = TCP_ACK | TCP_PSH;
+	put_u16(tcp + 14, 65535);
+}
+
+/* What a remote mirror session puts before a frame; gives its length. */
+static size_t put_outer(uint8_t *p, size_t frame_len)
+{
+	uint8_t *vxlan = p + RTP_AT;
+	put_udp_head(p, 0x0aff0001, 49152, 0x0aff0002, VXLAN_PORT, 8 + frame_len);
+	memset(vxlan, 0, 8);
+	vxlan[0] = 0x08; /* the VNI is valid */
+	vxlan[6] = 77;
+	return OUTER;
 }
 
 /* ---- signalling --------------------------------------------------------------------------- */
@@ -304,8 +362,8 @@ static size_t sip_write(const struct generator *g, uint32_t no, char *buf)
 			 host[CALLEE]);
 	else
 		text_add(&t, "SIP/2.0 %s\r\n", s->status);
-	text_add(&t, "Via: SIP/2.0/UDP %s:5060;branch=z9hG4bK%08x%s\r\n", host[CALLER], call,
-		 s->method);
+	text_add(&t, "Via: SIP/2.0/%s %s:5060;branch=z9hG4bK%08x%s\r\n", l->tcp ? "TCP" : "UDP",
+		 host[CALLER], call, s->method);
 	if (s->request)
 		text_add(&t, "Max-Forwards: 70\r\n");
 	text_add(&t, "From: \"Line %u\" <sip:0030%09u@%s>;tag=a%08x\r\n", no, 100000000 + call,
@@ -329,15 +387,24 @@ static size_t sip_write(const struct generator *g, uint32_t no, char *buf)
 static void sip_send(struct generator *g, uint32_t no, int64_t at_ns)
 {
 	char message[SIP_MOST];
-	uint8_t record[RECORD_HEAD + RTP_AT + SIP_MOST];
-	enum side from = steps[g->lines[no].step].from;
+	uint8_t record[RECORD_HEAD + OUTER + TCP_AT + SIP_MOST];
+	uint8_t *frame = record + RECORD_HEAD + OUTER;
+	struct line *l = &g->lines[no];
+	enum side from = steps[l->step].from;
 	enum side to = from == CALLER ? CALLEE : CALLER;
-	size_t len = sip_write(g, no, message);
-	put_udp_head(record + RECORD_HEAD, line_address(no, from), 5060, line_address(no, to), 5060,
-		     len);
-	memcpy(record + RECORD_HEAD + RTP_AT, message, len);
-	file_frame(g, at_ns, record, RTP_AT + len);
+	size_t len = sip_write(g, no, message), head = l->tcp ? TCP_AT : RTP_AT;
+	if (l->tcp) {
+		put_tcp_head(frame, line_address(no, from), from == CALLER ? 40000 : 5060,
+			     line_address(no, to), to == CALLER ? 40000 : 5060, l->sequence[from],
+			     l->sequence[to], len);
+		l->sequence[from] += (uint32_t)len;
+	} else {
+		put_udp_head(frame, line_address(no, from), 5060, line_address(no, to), 5060, len);
+	}
+	memcpy(frame + head, message, len);
+	file_frame(g, l, at_ns, frame, head + len);
 	g->tally.sip++;
+	g->tally.sip_tcp += l->tcp;
 }
 
 /* ---- audio -------------------------------------------------------------------------------- */
@@ -358,12 +425,12 @@ static void voice_begin(struct generator *g, uint32_t no, enum side from)
 	v->first = true;
 }
 
-static void rtp_send(struct generator *g, struct voice *v, int64_t at_ns, uint16_t sequence,
-		     uint32_t timestamp)
+static void rtp_send(struct generator *g, const struct line *l, struct voice *v, int64_t at_ns,
+		     uint16_t sequence, uint32_t timestamp)
 {
-	uint8_t record[RECORD_HEAD + PAYLOAD_AT + MAX_PTIME_MS * SAMPLES_PER_MS];
+	uint8_t record[RECORD_HEAD + OUTER + PAYLOAD_AT + MAX_PTIME_MS * SAMPLES_PER_MS];
 	size_t audio = (size_t)g->set.ptime_ms * SAMPLES_PER_MS;
-	uint8_t *frame = record + RECORD_HEAD, *payload = frame + PAYLOAD_AT;
+	uint8_t *frame = record + RECORD_HEAD + OUTER, *payload = frame + PAYLOAD_AT;
 	memcpy(frame, v->head, PAYLOAD_AT);
 	frame[RTP_AT + 1] = v->first ? 0x80 : 0; /* marker: a talkspurt begins, RFC 3551, 4.1 */
 	put_u16(frame + RTP_AT + 2, sequence);
@@ -371,13 +438,13 @@ static void rtp_send(struct generator *g, struct voice *v, int64_t at_ns, uint16
 	for (size_t i = 0; i < audio; i += 8)
 		put_u64_le(payload + i, random_u64(g));
 	v->first = false;
-	file_frame(g, at_ns, record, PAYLOAD_AT + audio);
+	file_frame(g, l, at_ns, frame, PAYLOAD_AT + audio);
 	g->tally.rtp++;
 	g->tally.audio_bytes += audio;
 }
 
 /* The next packet of a voice: sent, lost, or held until later ones have overtaken it. */
-static void voice_next(struct generator *g, struct voice *v, int64_t at_ns)
+static void voice_next(struct generator *g, const struct line *l, struct voice *v, int64_t at_ns)
 {
 	bool last = --v->left == 0;
 	uint16_t sequence = v->sequence++;
@@ -392,11 +459,11 @@ static void voice_next(struct generator *g, struct voice *v, int64_t at_ns)
 		v->held_for = 2 + (uint32_t)random_below(g, HELD_MOST);
 		v->overtaken = false;
 	} else {
-		rtp_send(g, v, at_ns, sequence, timestamp);
+		rtp_send(g, l, v, at_ns, sequence, timestamp);
 		v->overtaken = true;
 	}
 	if (v->held_for > 0 && (--v->held_for == 0 || last)) {
-		rtp_send(g, v, at_ns, v->held_sequence, v->held_timestamp);
+		rtp_send(g, l, v, at_ns, v->held_sequence, v->held_timestamp);
 		g->tally.reordered += v->overtaken;
 		v->held_for = 0;
 	}
@@ -419,7 +486,8 @@ static void call_begin(struct generator *g, uint32_t no, int64_t invite_ns)
 	for (enum side s = CALLER; s <= CALLEE; s++) {
 		voice_begin(g, no, s);
 		l->media_end_ns = media_ns + (l->voice[s].left + 1) * ptime_ns;
-		heap_add(g, (struct event){ media_ns + random_below(g, ptime_ns), no, s });
+		if (l->voice[s].left > 0)
+			heap_add(g, (struct event){ media_ns + random_below(g, ptime_ns), no, s });
 	}
 	g->tally.calls++;
 }
@@ -444,7 +512,7 @@ static void take_turn(struct generator *g)
 	struct event e = g->heap[0];
 	if (e.actor <= CALLEE) {
 		struct voice *v = &g->lines[e.line].voice[e.actor];
-		voice_next(g, v, e.at_ns);
+		voice_next(g, &g->lines[e.line], v, e.at_ns);
 		e.at_ns += (int64_t)g->set.ptime_ms * NS_PER_MS;
 		if (v->left > 0)
 			heap_replace(g, e);
@@ -469,6 +537,8 @@ static void run(struct generator *g)
 	g->random = g->set.seed;
 	file_begin(g);
 	for (uint32_t no = 0; no < g->set.lines; no++) {
+		g->lines[no].tcp = random_chance(g, g->set.tcp);
+		g->lines[no].tunnelled = random_chance(g, g->set.vxlan);
 		call_begin(g, no, EPOCH_NS + random_below(g, ramp_ns));
 		heap_add(g, (struct event){ g->lines[no].invite_ns, no, 2 });
 	}
@@ -486,6 +556,7 @@ static const struct option long_options[] = {
 	{ "output", required_argument, NULL, 'o' },  { "calls", required_argument, NULL, 'c' },
 	{ "seconds", required_argument, NULL, 's' }, { "waves", required_argument, NULL, 'w' },
 	{ "ramp", required_argument, NULL, 'r' },    { "ptime", required_argument, NULL, 'p' },
+	{ "tcp", required_argument, NULL, 't' },     { "vxlan", required_argument, NULL, 'v' },
 	{ "loss", required_argument, NULL, 'l' },    { "reorder", required_argument, NULL, 'R' },
 	{ "seed", required_argument, NULL, 'S' },    { "nanoseconds", no_argument, NULL, 'n' },
 	{ "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
@@ -495,7 +566,9 @@ static const char usage_text[] =
 	"usage: generate --output FILE [options]\n"
 	"  --calls N        calls at once (default 200, at most 60000)\n"
 	"  --waves N        calls one after the other on each line (1)\n"
-	"  --seconds S      audio of each call (10)\n"
+	"  --seconds S      audio of each call (10; 0: signalling alone)\n"
+	"  --tcp PERCENT    lines with their signalling on TCP (0)\n"
+	"  --vxlan PERCENT  lines that are mirrored through VXLAN (0)\n"
 	"  --ramp S         the first calls begin within this time (1)\n"
 	"  --ptime MS       10 to 60 (20)\n"
 	"  --loss PERCENT   packets that never come (0)\n"
@@ -522,7 +595,9 @@ static void read_options(struct settings *s, int argc, char **argv)
 		case 'o': s->output = optarg; break;
 		case 'c': s->lines = (uint32_t)number(optarg, 1, MAX_LINES); break;
 		case 'w': s->waves = (uint32_t)number(optarg, 1, 1000); break;
-		case 's': s->seconds = number(optarg, 0.1, 86400); break;
+		case 's': s->seconds = number(optarg, 0, 86400); break;
+		case 't': s->tcp = number(optarg, 0, 100); break;
+		case 'v': s->vxlan = number(optarg, 0, 100); break;
 		case 'r': s->ramp = number(optarg, 0, 86400); break;
 		case 'p': s->ptime_ms = (uint32_t)number(optarg, 10, MAX_PTIME_MS); break;
 		case 'l': s->loss = number(optarg, 0, 99); break;
@@ -551,10 +626,12 @@ int main(int argc, char **argv)
 	run(&g);
 	const struct tally *t = &g.tally;
 	printf("{\"packets\": %" PRIu64 ", \"rtp_packets\": %" PRIu64 ", \"sip_packets\": %" PRIu64
-	       ", \"audio_bytes\": %" PRIu64 ", \"calls\": %" PRIu64 ", \"streams\": %" PRIu64
-	       ", \"calls_at_once\": %" PRIu32 ", \"lost\": %" PRIu64 ", \"reordered\": %" PRIu64
+	       ", \"sip_tcp_packets\": %" PRIu64 ", \"audio_bytes\": %" PRIu64
+	       ", \"calls\": %" PRIu64 ", \"streams\": %" PRIu64 ", \"calls_at_once\": %" PRIu32
+	       ", \"lost\": %" PRIu64 ", \"reordered\": %" PRIu64
 	       ", \"capture_seconds\": %.3f, \"file_bytes\": %" PRIu64 "}\n",
-	       t->packets, t->rtp, t->sip, t->audio_bytes, t->calls, 2 * t->calls, g.set.lines,
-	       t->lost, t->reordered, (double)(t->last_ns - EPOCH_NS) / (double)NS_PER_S, t->bytes);
+	       t->packets, t->rtp, t->sip, t->sip_tcp, t->audio_bytes, t->calls, 2 * t->calls,
+	       g.set.lines, t->lost, t->reordered,
+	       (double)(t->last_ns - EPOCH_NS) / (double)NS_PER_S, t->bytes);
 	return RC_OK;
 }
