@@ -45,6 +45,32 @@ struct datagram {
 	uint32_t wire_len; /* payload bytes by the UDP header (> len: cut by the snap length) */
 };
 
+/* Part of something larger: an IP fragment, or a TCP segment.  Whoever puts them together gives a
+ * `struct datagram` each for what comes out. */
+enum piece_kind { PIECE_FRAGMENT, PIECE_SEGMENT };
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+
+struct piece {
+	int64_t ts_ns;
+	struct endpoint src, dst; /* ports are 0 in a fragment */
+	const uint8_t *bytes; /* borrowed, as the frame's: what follows the IP (or TCP) header */
+	uint32_t len;         /* bytes captured */
+	uint32_t wire_len;    /* bytes there were (> len: cut by the snap length) */
+	uint8_t kind;         /* enum piece_kind */
+	uint8_t depth;        /* layers decoded so far, for the bound on nesting */
+	/* PIECE_FRAGMENT (RFC 791, 3.2; RFC 8200, 4.5) */
+	uint8_t protocol; /* of what is fragmented */
+	bool more;        /* it is not the last */
+	uint32_t id;      /* 16 bits in IPv4 */
+	uint32_t offset;  /* bytes */
+	/* PIECE_SEGMENT (RFC 9293, 3.1) */
+	uint32_t sequence;
+	uint8_t flags; /* TCP_* */
+};
+
 static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return memcmp(a, b, sizeof *a) == 0;

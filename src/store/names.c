@@ -71,3 +71,13 @@ const char *track_name(enum track t)
 {
 	return NAME_IN(track_names, t);
 }
+
+const char *protection_name(enum protection p)
+{
+	static const char *const names[PROTECTIONS] = {
+		[PROTECTION_NONE] = "none",          [PROTECTION_SDES] = "srtp-sdes",
+		[PROTECTION_NO_KEY] = "srtp-no-key", [PROTECTION_DTLS] = "dtls-srtp",
+		[PROTECTION_ZRTP] = "zrtp",
+	};
+	return names[p];
+}

@@ -10,18 +10,19 @@
  *   purposes: [ complaint, training ]  what a recording may be opened for
  *   export: { plain: refuse }          or allow
  *
+ *   own: ...                           who "we" are         } optional: policy_record.c
+ *   record: ...                        what is recorded     }
+ *
  * Each mapping is a table of keys; a key that is not in its table is refused with the choices named, so
  * that a slip of the pen never quietly means "not limited".  Any thread; keeps nothing.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <yaml.h>
 
-#include "store/store.h"
+#include "store/policy_parts.h"
 
 #define POLICY_BYTES  (64u * 1024)
 #define POLICY_DAYS   36500
@@ -35,167 +36,52 @@ const char *const policy_purpose_names[PURPOSES] = {
 	"process-improvement", "subject-access",
 };
 
-struct reading {
-	struct policy *policy;
-	yaml_document_t document;
-	const char *file;
-	struct error *err;
-	char wanted_default[32];
-	yaml_mark_t default_mark;
-};
-
-typedef enum rc (*read_node)(struct reading *r, yaml_node_t *n, void *into);
-
-struct key {
-	const char *name;
-	read_node read;
-	bool required;
-};
-
-static enum rc wrong_at(struct reading *r, yaml_mark_t m, const char *what)
-{
-	return error_set(r->err, RC_USAGE, "%s:%zu:%zu: %s", r->file, m.line + 1, m.column + 1,
-			 what);
-}
-
-static enum rc wrong(struct reading *r, const yaml_node_t *n, const char *what)
-{
-	return wrong_at(r, n->start_mark, what);
-}
-
-/* "unknown key "x"; known: a, b" */
-static enum rc wrong_choice(struct reading *r, const yaml_node_t *n, const char *kind,
-			    const char *const *choices, size_t count)
-{
-	char text[384];
-	size_t at = 0;
-	for (size_t i = 0; i < count && at < sizeof text; i++) {
-		int w = snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "", choices[i]);
-		at += (size_t)w;
-	}
-	char line[480];
-	snprintf(line, sizeof line, "unknown %s; the choices are: %s", kind, text);
-	return wrong(r, n, line);
-}
-
-/* Its text when it is a plain word of a-z, 0-9 and '-' that fits; else NULL. */
-static const char *word(const yaml_node_t *n, size_t room)
-{
-	if (n->type != YAML_SCALAR_NODE)
-		return NULL;
-	const char *s = (const char *)n->data.scalar.value;
-	size_t len = n->data.scalar.length;
-	if (!len || len >= room || strlen(s) != len)
-		return NULL;
-	for (size_t i = 0; i < len; i++) {
-		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '-')
-			return NULL;
-	}
-	return s;
-}
-
-static const struct key *find_key(const struct key *keys, size_t count, const char *name)
-{
-	for (size_t i = 0; name && i < count; i++) {
-		if (strcmp(keys[i].name, name) == 0)
-			return &keys[i];
-	}
-	return NULL;
-}
-
-/* Read a mapping by its table of keys (at most 8). */
-static enum rc read_mapping(struct reading *r, yaml_node_t *n, const struct key *keys, size_t count,
-			    void *into)
-{
-	const char *names[8];
-	bool seen[8] = { false };
-	ASSERT(count <= 8);
-	for (size_t i = 0; i < count; i++)
-		names[i] = keys[i].name;
-	if (n->type != YAML_MAPPING_NODE)
-		return wrong(r, n, "a mapping (key: value) is wanted here");
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
-	     p++) {
-		yaml_node_t *key = yaml_document_get_node(&r->document, p->key);
-		yaml_node_t *value = yaml_document_get_node(&r->document, p->value);
-		const struct key *k = find_key(keys, count, word(key, 32));
-		if (!k)
-			return wrong_choice(r, key, "key", names, count);
-		if (seen[k - keys])
-			return wrong(r, key, "this key stands here twice");
-		seen[k - keys] = true;
-		enum rc rc = k->read(r, value, into);
-		if (rc != RC_OK)
-			return rc;
-	}
-	for (size_t i = 0; i < count; i++) {
-		char text[64];
-		snprintf(text, sizeof text, "the key \"%s\" is missing", keys[i].name);
-		if (keys[i].required && !seen[i])
-			return wrong(r, n, text);
-	}
-	return RC_OK;
-}
-
-static enum rc read_number(struct reading *r, const yaml_node_t *n, uint32_t max, uint32_t *out)
-{
-	const char *s = word(n, 12);
-	char *end = NULL;
-	unsigned long v = s ? strtoul(s, &end, 10) : 0;
-	char text[64];
-	snprintf(text, sizeof text, "a number from 1 to %u is wanted here", max);
-	if (!s || !isdigit((unsigned char)s[0]) || *end || v < 1 || v > max)
-		return wrong(r, n, text);
-	*out = (uint32_t)v;
-	return RC_OK;
-}
-
 /* ---- retention ------------------------------------------------------------------------------ */
 
-static enum rc read_days(struct reading *r, yaml_node_t *n, void *class)
+static enum rc read_days(struct policy_reading *r, yaml_node_t *n, void *class)
 {
-	return read_number(r, n, POLICY_DAYS, &((struct policy_class *)class)->days);
+	return policy_count(r, n, POLICY_DAYS, &((struct policy_class *)class)->days);
 }
 
-static enum rc read_months(struct reading *r, yaml_node_t *n, void *class)
+static enum rc read_months(struct policy_reading *r, yaml_node_t *n, void *class)
 {
-	return read_number(r, n, POLICY_MONTHS, &((struct policy_class *)class)->months);
+	return policy_count(r, n, POLICY_MONTHS, &((struct policy_class *)class)->months);
 }
 
-static const struct key class_keys[] = {
+static const struct policy_key class_keys[] = {
 	{ "days", read_days, false },
 	{ "months", read_months, false },
 };
 
-static enum rc read_class(struct reading *r, yaml_node_t *key, yaml_node_t *value)
+static enum rc read_class(struct policy_reading *r, yaml_node_t *key, yaml_node_t *value)
 {
 	struct policy *p = r->policy;
 	const size_t most = sizeof p->classes / sizeof p->classes[0];
-	const char *name = word(key, sizeof p->classes[0].name);
+	const char *name = policy_word(key, sizeof p->classes[0].name);
 	if (!name)
-		return wrong(r, key, "a class name is a word of a-z, 0-9 and '-'");
+		return policy_wrong(r, key, "a class name is a word of a-z, 0-9 and '-'");
 	if (p->classes_count == most)
-		return wrong(r, key, "too many retention classes (at most 16)");
+		return policy_wrong(r, key, "too many retention classes (at most 16)");
 	struct policy_class *c = &p->classes[p->classes_count];
 	for (uint32_t i = 0; i < p->classes_count; i++) {
 		if (strcmp(p->classes[i].name, name) == 0)
-			return wrong(r, key, "this class stands here twice");
+			return policy_wrong(r, key, "this class stands here twice");
 	}
 	snprintf(c->name, sizeof c->name, "%s", name);
-	enum rc rc = read_mapping(r, value, class_keys, 2, c);
+	enum rc rc = policy_mapping(r, value, class_keys, 2, c);
 	if (rc != RC_OK)
 		return rc;
 	if (!c->days == !c->months)
-		return wrong(r, value, "either days or months is wanted here");
+		return policy_wrong(r, value, "either days or months is wanted here");
 	p->classes_count++;
 	return RC_OK;
 }
 
-static enum rc read_classes(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_classes(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
 	if (n->type != YAML_MAPPING_NODE)
-		return wrong(r, n, "a mapping of class names is wanted here");
+		return policy_wrong(r, n, "a mapping of class names is wanted here");
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
 	     p++) {
 		enum rc rc = read_class(r, yaml_document_get_node(&r->document, p->key),
@@ -204,137 +90,132 @@ static enum rc read_classes(struct reading *r, yaml_node_t *n, void *into)
 			return rc;
 	}
 	if (!r->policy->classes_count)
-		return wrong(r, n, "at least one retention class is wanted here");
+		return policy_wrong(r, n, "at least one retention class is wanted here");
 	return RC_OK;
 }
 
-static enum rc read_default(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_default(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	const char *name = word(n, sizeof r->wanted_default);
-	if (!name)
-		return wrong(r, n, "the name of a class is wanted here");
-	snprintf(r->wanted_default, sizeof r->wanted_default, "%s", name);
-	r->default_mark = n->start_mark;
-	return RC_OK;
+	return policy_class_name(r, n, &r->default_class);
 }
 
-static const struct key retention_keys[] = {
+static const struct policy_key retention_keys[] = {
 	{ "default", read_default, true },
 	{ "classes", read_classes, true },
 };
 
 /* `default` may stand before or after `classes`, so it is looked up when both are read. */
-static enum rc read_retention(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_retention(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	struct policy *p = r->policy;
-	enum rc rc = read_mapping(r, n, retention_keys, 2, into);
+	enum rc rc = policy_mapping(r, n, retention_keys, 2, into);
 	if (rc != RC_OK)
 		return rc;
-	for (uint32_t i = 0; i < p->classes_count; i++) {
-		if (strcmp(p->classes[i].name, r->wanted_default) == 0) {
-			p->default_class = i;
-			return RC_OK;
-		}
-	}
-	return wrong_at(r, r->default_mark, "the default is not one of the classes");
+	const struct policy_class *c = policy_class_find(p, r->default_class.name);
+	if (!c)
+		return policy_wrong_at(r, r->default_class.mark,
+				       "the default is not one of the classes");
+	p->default_class = (uint32_t)(c - p->classes);
+	return RC_OK;
 }
 
 /* ---- the other keys ------------------------------------------------------------------------- */
 
-static enum rc read_purposes(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_purpose(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	if (n->type != YAML_SEQUENCE_NODE)
-		return wrong(r, n, "a list of purposes is wanted here");
-	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
-	     i++) {
-		yaml_node_t *item = yaml_document_get_node(&r->document, *i);
-		const char *name = word(item, 32);
-		int purpose = name ? policy_purpose(name) : -1;
-		if (purpose < 0)
-			return wrong_choice(r, item, "purpose", policy_purpose_names, PURPOSES);
-		r->policy->purposes |= 1u << purpose;
-	}
+	const char *name = policy_word(n, 32);
+	int purpose = name ? policy_purpose(name) : -1;
+	if (purpose < 0)
+		return policy_wrong_choice(r, n, "purpose", policy_purpose_names, PURPOSES);
+	r->policy->purposes |= 1u << purpose;
 	return RC_OK;
 }
 
-static enum rc read_plain(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_purposes(struct policy_reading *r, yaml_node_t *n, void *into)
+{
+	return policy_list(r, n, "a list of purposes is wanted here", read_purpose, into);
+}
+
+static enum rc read_plain(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	static const char *const choices[] = { "refuse", "allow" };
+	uint8_t chosen = 0;
 	(void)into;
-	const char *s = word(n, 16);
-	if (!s || (strcmp(s, choices[0]) != 0 && strcmp(s, choices[1]) != 0))
-		return wrong_choice(r, n, "value", choices, 2);
-	r->policy->plain_export = strcmp(s, "allow") == 0;
-	return RC_OK;
+	enum rc rc = policy_choice(r, n, choices, 2, &chosen);
+	r->policy->plain_export = chosen == 1;
+	return rc;
 }
 
-static const struct key export_keys[] = {
+static const struct policy_key export_keys[] = {
 	{ "plain", read_plain, true },
 };
 
-static enum rc read_export(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_export(struct policy_reading *r, yaml_node_t *n, void *into)
 {
-	return read_mapping(r, n, export_keys, 1, into);
+	return policy_mapping(r, n, export_keys, 1, into);
 }
 
-static enum rc read_name(struct reading *r, yaml_node_t *n, void *into)
+static enum rc read_name(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	const char *s = word(n, sizeof r->policy->name);
+	const char *s = policy_word(n, sizeof r->policy->name);
 	if (!s)
-		return wrong(r, n, "a policy's name is a word of a-z, 0-9 and '-'");
+		return policy_wrong(r, n, "a policy's name is a word of a-z, 0-9 and '-'");
 	snprintf(r->policy->name, sizeof r->policy->name, "%s", s);
 	return RC_OK;
 }
 
-static const struct key policy_keys[] = {
-	{ "policy", read_name, true },
-	{ "retention", read_retention, true },
-	{ "purposes", read_purposes, true },
-	{ "export", read_export, true },
+static const struct policy_key policy_keys[] = {
+	{ "policy", read_name, true },       { "retention", read_retention, true },
+	{ "purposes", read_purposes, true }, { "export", read_export, true },
+	{ "own", policy_read_own, false },   { "record", policy_read_record, false },
 };
 
 /* ---- the file ------------------------------------------------------------------------------- */
 
 /* A parser stands at its fault, or (for nesting and encoding) only says how far it had read. */
-static enum rc not_yaml(struct reading *r, const yaml_parser_t *parser)
+static enum rc not_yaml(struct policy_reading *r, const yaml_parser_t *parser)
 {
-	return wrong_at(r, parser->problem_mark, parser->problem ? parser->problem : "not YAML");
+	return policy_wrong_at(r, parser->problem_mark,
+			       parser->problem ? parser->problem : "not YAML");
 }
 
 /* The file is one document: what stands behind it would be ignored, so it is refused. */
-static enum rc read_end(struct reading *r, yaml_parser_t *parser)
+static enum rc read_end(struct policy_reading *r, yaml_parser_t *parser)
 {
 	yaml_document_t rest;
 	if (!yaml_parser_load(parser, &rest))
 		return not_yaml(r, parser);
 	const yaml_node_t *more = yaml_document_get_root_node(&rest);
-	enum rc rc = more ? wrong(r, more, "a second document is not read") : RC_OK;
+	enum rc rc = more ? policy_wrong(r, more, "a second document is not read") : RC_OK;
 	yaml_document_delete(&rest);
 	return rc;
 }
 
-static enum rc read_document(struct reading *r, yaml_parser_t *parser)
+static enum rc read_document(struct policy_reading *r, yaml_parser_t *parser)
 {
 	const yaml_mark_t start = { 0, 0, 0 };
 	if (!yaml_parser_load(parser, &r->document))
 		return not_yaml(r, parser);
 	yaml_node_t *root = yaml_document_get_root_node(&r->document);
 	const size_t count = sizeof policy_keys / sizeof policy_keys[0];
-	enum rc rc = root ? read_mapping(r, root, policy_keys, count, NULL)
-			  : wrong_at(r, start, "the file is empty");
+	enum rc rc = root ? policy_mapping(r, root, policy_keys, count, NULL)
+			  : policy_wrong_at(r, start, "the file is empty");
 	yaml_document_delete(&r->document);
+	if (rc == RC_OK)
+		rc = policy_record_settle(r);
 	return rc == RC_OK ? read_end(r, parser) : rc;
 }
 
 enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name,
 		     struct error *err)
 {
-	struct reading r = { .policy = p, .file = name, .err = err };
+	struct policy_reading r = { .policy = p, .file = name, .err = err };
 	yaml_parser_t parser;
 	memset(p, 0, sizeof *p);
+	policy_record_default(p);
 	ASSERT(yaml_parser_initialize(&parser));
 	yaml_parser_set_input_string(&parser, text, len);
 	enum rc rc = read_document(&r, &parser);
@@ -378,13 +259,19 @@ int policy_purpose(const char *name)
 	return -1;
 }
 
-const struct policy_class *policy_class_named(const struct policy *p, const char *name)
+const struct policy_class *policy_class_find(const struct policy *p, const char *name)
 {
 	for (uint32_t i = 0; i < p->classes_count; i++) {
 		if (strcmp(p->classes[i].name, name) == 0)
 			return &p->classes[i];
 	}
-	return &p->classes[p->default_class];
+	return NULL;
+}
+
+const struct policy_class *policy_class_named(const struct policy *p, const char *name)
+{
+	const struct policy_class *c = policy_class_find(p, name);
+	return c ? c : &p->classes[p->default_class];
 }
 
 /* ---- expiry --------------------------------------------------------------------------------- */

@@ -87,6 +87,21 @@ const char *track_name(enum track t);
 
 #define COVERAGE_MAX 16
 
+#define SDES_MAX 8
+#define SDES_KEY 46 /* bytes: the longest master key and salt (AES_256_CM, RFC 6188) */
+#define DIGITS   64
+
+/* A media key that SDP carried in clear (RFC 4568): of what `party` sends. */
+struct sdes_key {
+	int64_t from_us; /* when it was offered or answered */
+	uint8_t party;   /* enum track */
+	uint8_t key_len; /* master key and salt together */
+	uint8_t mki_len; /* bytes of MKI in each packet, 0: none */
+	uint8_t key[SDES_KEY];
+	char suite[32];  /* "AES_CM_128_HMAC_SHA1_80", ... (RFC 4568, RFC 6188, RFC 7714) */
+	char params[64]; /* session parameters, as written */
+};
+
 /* A call as signalling knows it.  Sent whole at every change; the newest counts.
  * Times are Unix microseconds of packet time, 0 when it did not happen. */
 struct call_record {
@@ -114,6 +129,23 @@ struct call_record {
 	} holds[16]; /* time on hold; to_us 0: still */
 	uint32_t coverage_count;
 	char coverage[COVERAGE_MAX][24]; /* "truncated", "codec-unknown", "srtp-no-key", ... */
+	char diverted_from[128];         /* number or user part of Diversion or History-Info */
+	char referred_by[128];           /* who transferred it here, number or user part */
+	char other_media[64];            /* media lines not recorded: "video,message" */
+	uint32_t sdes_count;
+	struct sdes_key sdes[SDES_MAX];
+	char digits
+		[2]
+		[DIGITS]; /* sent in signalling by caller and callee, where the policy keeps them */
+};
+
+/* A SIP message of a call, where the policy keeps them. */
+struct signalling_record {
+	int64_t ts_us;
+	struct endpoint src, dst;
+	uint8_t transport; /* 17 UDP, 6 TCP */
+	uint32_t len;
+	const uint8_t *bytes; /* borrowed */
 };
 
 /* A stream's statistics: sent with its first chunk, about every 30 s, and at its end; the newest counts. */
@@ -125,6 +157,8 @@ struct stream_record {
 	uint32_t ssrc;
 	struct endpoint src, dst;
 	char codec[32]; /* the SDP's encoding name; "" when no SDP names it */
+	char fmtp
+		[64]; /* format parameters of that, as the SDP of the receiving party writes them */
 	uint8_t payload_types[8];
 	uint32_t payload_types_count;
 	uint32_t clock_rate; /* Hz */
@@ -141,7 +175,29 @@ struct stream_record {
 	int64_t start_us, end_us; /* first and last frame */
 	int64_t until_us;         /* frames later than this are not part of the call; 0: all are */
 	bool complete;            /* no frame dropped, none truncated */
+	uint8_t protection;       /* enum protection */
+	uint64_t
+		relay_copies; /* packets seen again on another flow of the call, not stored there */
+	uint64_t noise;       /* comfort noise packets (RFC 3389), of `packets` */
+	uint64_t loss_runs;   /* gaps: runs of sequence numbers that never came */
+	uint64_t loss_longest; /* packets in the longest */
+	/* from RTCP (RFC 3550, 6.4); 0: none seen */
+	uint64_t sender_packets; /* what the sender says it sent, newest report */
+	uint64_t reports;        /* reception reports about this stream */
+	uint32_t remote_lost;    /* what the receiver says it lost, newest report */
+	double remote_jitter_ms;
 };
+
+/* What is known of how a stream's payload is protected. */
+enum protection {
+	PROTECTION_NONE,
+	PROTECTION_SDES,   /* SRTP, its key is in the call record */
+	PROTECTION_NO_KEY, /* SRTP, keyed out of sight */
+	PROTECTION_DTLS,   /* SRTP keyed by DTLS (RFC 5764) */
+	PROTECTION_ZRTP    /* SRTP keyed by ZRTP (RFC 6189) */
+};
+#define PROTECTIONS 5
+const char *protection_name(enum protection p);
 
 /* ---- writing -------------------------------------------------------------------------- */
 
@@ -212,6 +268,9 @@ void store_writer_open(struct store_writer *w, const struct store_open *o);
 void store_writer_chunk(struct store_writer *w, const struct chunk *c);
 void store_writer_call(struct store_writer *w, uint64_t call, const struct call_record *r);
 void store_writer_stream(struct store_writer *w, const struct stream_record *r);
+/* A SIP message of the call, sealed as RECORD_SIGNALLING with the metadata key. */
+void store_writer_signalling(struct store_writer *w, uint64_t call,
+			     const struct signalling_record *r);
 /* One of the threads that may send for this call sends no more.  The last one closes it. */
 void store_writer_done(struct store_writer *w, uint64_t call);
 /* Call often (at least every 200 ms): flushes to the kernel, group syncs when due, closes segments
@@ -228,6 +287,11 @@ bool store_writer_knows(const struct store_writer *w, uint64_t call);
 /* Bytes written to buf (RECORD_BODY_MAX is always enough). */
 size_t call_record_pack(const struct call_record *r, uint8_t *buf);
 size_t stream_record_pack(const struct stream_record *r, uint8_t *buf);
+/* The head of a signalling record; the message's bytes follow it in the sealed body.  Unpacked `bytes` are borrowed
+ * from buf. */
+#define SIGNALLING_HEAD 64
+size_t signalling_record_pack_head(const struct signalling_record *r, uint8_t buf[SIGNALLING_HEAD]);
+bool signalling_record_unpack(struct signalling_record *r, const uint8_t *buf, size_t len);
 bool call_record_unpack(struct call_record *r, const uint8_t *buf, size_t len);
 bool stream_record_unpack(struct stream_record *r, const uint8_t *buf, size_t len);
 
@@ -368,6 +432,69 @@ struct policy_class {
 	uint32_t months; /* calendar months */
 };
 
+/* Digits, sent as media or in signalling (INFO, KPML): passed over, counted, or counted and kept. */
+enum dtmf_keep { DTMF_OFF, DTMF_COUNT, DTMF_KEEP };
+/* Calls without signalling: never, in the first ten minutes of packet time, always. */
+enum orphans { ORPHANS_OFF, ORPHANS_AFTER_START, ORPHANS_ON };
+
+/* What becomes of a call: recorded; not recorded and not listed; or listed without anybody's name and without audio. */
+enum policy_action { POLICY_RECORD, POLICY_SKIP, POLICY_NEVER };
+enum policy_calls { POLICY_CALLS_ALL, POLICY_CALLS_EXTERNAL, POLICY_CALLS_RULES };
+
+#define POLICY_PATTERN  48 /* bytes of a pattern, with its NUL */
+#define POLICY_NETWORKS 32
+#define POLICY_DOMAINS  32
+#define POLICY_NUMBERS  64
+#define POLICY_NEVERS   256
+#define POLICY_RULES    64
+#define POLICY_NODES    256
+#define POLICY_DEPTH    8 /* of conditions within conditions */
+
+/* The first `bits` of an address; IPv4 stands as in struct endpoint, with 96 more. */
+struct policy_network {
+	uint8_t addr[16];
+	uint8_t bits;
+};
+
+enum policy_test {
+	POLICY_TEST_ALL,          /* of the nodes below it; true without any */
+	POLICY_TEST_ANY,          /* of the nodes below it */
+	POLICY_TEST_NOT,          /* the one below it */
+	POLICY_TEST_ADDRESS,      /* `network` holds either SIP peer */
+	POLICY_TEST_FROM_ADDRESS, /* where the INVITE came from */
+	POLICY_TEST_TO_ADDRESS,   /* where it went */
+	POLICY_TEST_DIRECTION,    /* `which` is an enum call_direction */
+	POLICY_TEST_NUMBER,       /* `pattern` is of either party */
+	POLICY_TEST_FROM,
+	POLICY_TEST_TO,
+	POLICY_TEST_HEADER /* `pattern` is of the header value `which`, an enum policy_header */
+};
+
+enum policy_header {
+	POLICY_HEADER_USER_AGENT,
+	POLICY_HEADER_ASSERTED, /* P-Asserted-Identity */
+	POLICY_HEADER_DIVERSION,
+	POLICY_HEADER_FROM_DOMAIN, /* the host of the From URI */
+	POLICY_HEADER_TO_DOMAIN
+};
+#define POLICY_HEADERS 5
+extern const char *const policy_header_names[POLICY_HEADERS];
+
+/* A condition; those below it follow it, up to node `end`. */
+struct policy_node {
+	uint8_t test; /* enum policy_test */
+	uint8_t which;
+	uint16_t end;
+	struct policy_network network;
+	char pattern[POLICY_PATTERN];
+};
+
+struct policy_rule {
+	uint16_t when; /* its condition: a node */
+	uint8_t action;
+	uint8_t class; /* index of the retention class */
+};
+
 struct policy {
 	char name[32];
 	char hash[65]; /* hex SHA-256 of the file */
@@ -376,7 +503,41 @@ struct policy {
 	uint32_t default_class; /* index */
 	uint32_t purposes;      /* bit n: purpose n of policy_purpose_names is allowed */
 	bool plain_export;      /* export and replay -o without protection */
+
+	/* who "we" are: numbers as policy_pattern() gives them */
+	struct policy_network networks[POLICY_NETWORKS];
+	uint32_t networks_count;
+	char domains[POLICY_DOMAINS][64]; /* lower case */
+	uint32_t domains_count;
+	char numbers[POLICY_NUMBERS][POLICY_PATTERN];
+	uint32_t numbers_count;
+
+	/* what is recorded */
+	uint8_t calls;   /* enum policy_calls: where no rule matches */
+	uint8_t dtmf;    /* enum dtmf_keep */
+	uint8_t orphans; /* enum orphans */
+	bool signalling; /* the calls' SIP messages are kept */
+	char nevers[POLICY_NEVERS][POLICY_PATTERN];
+	uint32_t nevers_count;
+	struct policy_rule rules[POLICY_RULES]; /* the first that matches */
+	uint32_t rules_count;
+	struct policy_node nodes[POLICY_NODES];
+	uint32_t nodes_count;
 };
+
+/* A party's number for comparing: separators and a leading + or 00 are gone.  What is no number is its lower case.
+ * True: it is a number. */
+#define POLICY_NUMBER 128
+bool policy_number(const char *text, char out[POLICY_NUMBER]);
+/* The same of a pattern, in which * stands for any characters and ? for one.  False: it is too long, or nothing
+ * is left of it. */
+bool policy_pattern(const char *text, char out[POLICY_PATTERN]);
+/* Does it match a whole number or word (both as given above)?  A pattern of 6 digits or more and nothing else also
+ * matches a number with the same last 9 (or all its) digits: a number may be dialled with or without its country's or
+ * town's prefix. */
+bool policy_number_matches(const char *pattern, const char *number);
+/* * and ? over any text, letters of either case alike. */
+bool policy_text_matches(const char *pattern, const char *text, size_t len);
 
 #define PURPOSES 11
 extern const char *const policy_purpose_names[PURPOSES];

@@ -48,9 +48,10 @@ struct writer_stream {
 struct writer_call {
 	struct writer_call *next; /* in its bucket */
 	uint64_t number;
-	struct call_secret *secret;    /* owned: of `slab` */
-	struct pool *slab;             /* borrowed */
-	struct segment_write *segment; /* borrowed; NULL: none could take it, nothing is kept */
+	struct call_secret *secret; /* owned: of `slab` */
+	struct pool *slab;          /* borrowed */
+	struct store_open opened;
+	struct segment_write *segment; /* borrowed; NULL: none could take it yet, nothing is kept */
 	uint32_t slot;
 	unsigned done;
 	uint64_t records;              /* counter of the next call or stream record */
@@ -137,12 +138,13 @@ static struct pool *slab_with_room(struct store_writer *w)
 	return slab;
 }
 
-static struct writer_call *call_new(struct store_writer *w, uint64_t number)
+static struct writer_call *call_new(struct store_writer *w, const struct store_open *o)
 {
 	struct writer_call *c = calloc(1, sizeof *c);
 
 	ASSERT(c);
-	c->number = number;
+	c->number = o->call;
+	c->opened = *o;
 	c->slab = slab_with_room(w);
 	c->secret = pool_get(c->slab);
 	random_bytes(c->secret, sizeof *c->secret);
@@ -213,21 +215,38 @@ static bool retention_is_good(const char *retention)
 	return len > 0 && len < sizeof((struct store_open *)0)->retention && retention[len] == '\0';
 }
 
+/* Choose the call's segment and make its slot there.  False: not now. */
+static bool settle(struct store_writer *w, struct writer_call *c)
+{
+	const struct store_open *o = &c->opened;
+	struct segment_write *s = choose_segment(w, o->retention, hour_of(o->start_us));
+
+	if (!s || !segment_write_slot(s, &o->id, o->start_us, c->secret->audio, c->secret->metadata,
+				      &c->slot))
+		return false;
+	c->segment = s;
+	s->calls++;
+	return true;
+}
+
+/* Where its records go; NULL: nowhere yet.  A call that began while too much waited for a full
+ * disk is recorded from when there is room again. */
+static struct segment_write *segment_of(struct store_writer *w, struct writer_call *c)
+{
+	if (!c->segment && w->home.troubled == 0)
+		(void)settle(w, c);
+	return c->segment;
+}
+
 void store_writer_open(struct store_writer *w, const struct store_open *o)
 {
 	ASSERT(!call_find(w, o->call));
 	ASSERT(retention_is_good(o->retention)); /* it becomes part of a file's name */
-	struct writer_call *c = call_new(w, o->call);
-	struct segment_write *s = choose_segment(w, o->retention, hour_of(o->start_us));
+	struct writer_call *c = call_new(w, o);
 
 	call_add(w, c);
-	if (!s || !segment_write_slot(s, &o->id, o->start_us, c->secret->audio, c->secret->metadata,
-				      &c->slot)) {
+	if (!settle(w, c))
 		count(w->home.counters, COUNT_DISK_FULL_RECORDS);
-		return;
-	}
-	c->segment = s;
-	s->calls++;
 }
 
 static struct writer_stream *stream_of(struct writer_call *c, uint16_t stream)
@@ -253,6 +272,7 @@ void store_writer_chunk(struct store_writer *w, const struct chunk *k)
 	struct writer_stream *s = stream_of(c, k->stream);
 	ASSERT(k->counter >= s->next_chunk && k->counter < UINT32_MAX);
 	s->next_chunk = (uint32_t)k->counter + 1;
+	struct segment_write *segment = segment_of(w, c);
 	struct record_header h = { .type = RECORD_CHUNK,
 				   .track = k->track,
 				   .stream = k->stream,
@@ -261,7 +281,7 @@ void store_writer_chunk(struct store_writer *w, const struct chunk *k)
 	const struct seal_piece pieces[] = { { k->header, CHUNK_HEADER },
 					     { k->table, k->table_len },
 					     { k->payload, k->payload_len } };
-	if (!c->segment || !segment_write_sealed(c->segment, h, c->secret->audio, pieces, 3)) {
+	if (!segment || !segment_write_sealed(segment, h, c->secret->audio, pieces, 3)) {
 		count(w->home.counters, COUNT_DISK_FULL_CHUNKS);
 		s->dropped += k->frames;
 		return;
@@ -275,10 +295,11 @@ static void write_packed(struct store_writer *w, struct writer_call *c, struct r
 			 size_t len)
 {
 	const struct seal_piece piece = { w->packed, len };
+	struct segment_write *segment = segment_of(w, c);
 
 	h.slot = c->slot;
 	h.counter = c->records++;
-	if (c->segment && segment_write_sealed(c->segment, h, c->secret->metadata, &piece, 1))
+	if (segment && segment_write_sealed(segment, h, c->secret->metadata, &piece, 1))
 		count(w->home.counters, COUNT_RECORDS_WRITTEN);
 	else
 		count(w->home.counters, COUNT_DISK_FULL_RECORDS);
@@ -305,6 +326,26 @@ void store_writer_stream(struct store_writer *w, const struct stream_record *r)
 	kept.dropped += stream_of(c, r->stream)->dropped;
 	kept.complete = kept.complete && kept.dropped == 0;
 	write_packed(w, c, h, stream_record_pack(&kept, w->packed));
+}
+
+void store_writer_signalling(struct store_writer *w, uint64_t call,
+			     const struct signalling_record *r)
+{
+	struct writer_call *c = call_find(w, call);
+	uint8_t head[SIGNALLING_HEAD];
+
+	ASSERT(c && r->len <= UINT16_MAX);
+	struct segment_write *segment = segment_of(w, c);
+	struct record_header h = { .type = RECORD_SIGNALLING,
+				   .slot = c->slot,
+				   .counter = c->records++ };
+	const struct seal_piece pieces[] = { { head, signalling_record_pack_head(r, head) },
+					     { r->bytes, r->len } };
+	if (segment && segment_write_sealed(segment, h, c->secret->metadata, pieces, 2))
+		count(w->home.counters, COUNT_RECORDS_WRITTEN);
+	else
+		count(w->home.counters, COUNT_DISK_FULL_RECORDS);
+	forget_bytes(head, sizeof head);
 }
 
 void store_writer_done(struct store_writer *w, uint64_t call)

@@ -7,21 +7,64 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_classes(const struct policy *p)
+{
+	ASSERT(p->classes_count && p->default_class < p->classes_count && p->name[0]);
+	for (uint32_t i = 0; i < p->classes_count; i++) {
+		const struct policy_class *c = &p->classes[i];
+		ASSERT(!c->days != !c->months);
+		ASSERT(policy_expiry_us(c, INT64_C(1772532000000000)) > INT64_C(1772532000000000));
+		ASSERT(policy_class_named(p, c->name) == c);
+	}
+}
+
+/* Conditions lie within the one they stand in, and each that has parts has at least one. */
+static void check_node(const struct policy *p, uint32_t at, unsigned depth)
+{
+	const struct policy_node *n = &p->nodes[at];
+	bool leaf = n->test > POLICY_TEST_NOT;
+	ASSERT(n->test <= POLICY_TEST_HEADER && n->end > at && n->end <= p->nodes_count);
+	ASSERT(depth <= 3 * POLICY_DEPTH + 1);
+	ASSERT(!leaf || n->end == at + 1);
+	ASSERT(n->test != POLICY_TEST_NOT || p->nodes[at + 1].end == n->end);
+	ASSERT(n->test != POLICY_TEST_HEADER || n->which < POLICY_HEADERS);
+	ASSERT(memchr(n->pattern, '\0', sizeof n->pattern) && n->network.bits <= 128);
+	for (uint32_t i = at + 1; !leaf && i < n->end; i = p->nodes[i].end) {
+		check_node(p, i, depth + 1);
+		ASSERT(p->nodes[i].end <= n->end);
+	}
+}
+
+static void check_patterns(const struct policy *p, const char (*patterns)[POLICY_PATTERN],
+			   uint32_t n)
+{
+	char number[POLICY_NUMBER];
+	for (uint32_t i = 0; i < n; i++) {
+		ASSERT(patterns[i][0] && memchr(patterns[i], '\0', POLICY_PATTERN));
+		(void)policy_number(p->name, number);
+		(void)policy_number_matches(patterns[i], number);
+		(void)policy_number(patterns[i], number);
+		/* without wildcards it matches itself */
+		if (strcmp(number, patterns[i]) == 0)
+			ASSERT(policy_number_matches(patterns[i], number));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct policy p;
+	static struct policy p;
 	struct error err;
 	enum rc rc = policy_parse(&p, data, size, "p", &err);
 	if (rc != RC_OK) {
 		ASSERT(rc == RC_USAGE && strncmp(err.text, "p:", 2) == 0);
 		return 0;
 	}
-	ASSERT(p.classes_count && p.default_class < p.classes_count && p.name[0]);
-	for (uint32_t i = 0; i < p.classes_count; i++) {
-		const struct policy_class *c = &p.classes[i];
-		ASSERT(!c->days != !c->months);
-		ASSERT(policy_expiry_us(c, INT64_C(1772532000000000)) > INT64_C(1772532000000000));
-		ASSERT(policy_class_named(&p, c->name) == c);
+	check_classes(&p);
+	check_patterns(&p, p.numbers, p.numbers_count);
+	check_patterns(&p, p.nevers, p.nevers_count);
+	for (uint32_t i = 0; i < p.rules_count; i++) {
+		ASSERT(p.rules[i].when < p.nodes_count && p.rules[i].class < p.classes_count);
+		check_node(&p, p.rules[i].when, 1);
 	}
 	return 0;
 }

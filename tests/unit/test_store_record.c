@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
 /* test_store_record.c: call and stream records as bytes and back, and what must be refused. */
+#include <math.h>
+
 #include "store_help.h"
 
 #define FILL(array, c)                                                                             \
@@ -41,6 +43,22 @@ static void fullest_call(struct call_record *r)
 	r->coverage_count = COVERAGE_MAX;
 	for (int i = 0; i < COVERAGE_MAX; i++)
 		FILL(r->coverage[i], 'A' + i);
+	FILL(r->diverted_from, 'd');
+	FILL(r->referred_by, 'r');
+	FILL(r->other_media, 'o');
+	FILL(r->digits[TRACK_CALLER], '1');
+	FILL(r->digits[TRACK_CALLEE], '2');
+	r->sdes_count = SDES_MAX;
+	for (int i = 0; i < SDES_MAX; i++) {
+		struct sdes_key *k = &r->sdes[i];
+		k->from_us = INT64_MIN + i;
+		k->party = (uint8_t)(i % 2);
+		k->key_len = SDES_KEY;
+		k->mki_len = 128;
+		memset(k->key, 0x80 + i, SDES_KEY);
+		FILL(k->suite, 's');
+		FILL(k->params, 'p');
+	}
 }
 
 static void a_call_record_comes_back_whole(void **state)
@@ -92,8 +110,18 @@ static void a_stream_record_comes_back_whole(void **state)
 		.end_us = HOUR_US + 1,
 		.until_us = -1,
 		.complete = true,
+		.protection = PROTECTION_ZRTP,
+		.relay_copies = 10,
+		.noise = 11,
+		.loss_runs = 12,
+		.loss_longest = 13,
+		.sender_packets = 14,
+		.reports = 15,
+		.remote_lost = 16,
+		.remote_jitter_ms = 17.5,
 	};
 	FILL(in.codec, 'o');
+	FILL(in.fmtp, 'p');
 	endpoint_set_v4(&in.src, (const uint8_t[]){ 192, 0, 2, 1 }, 65535);
 	endpoint_set_v6(&in.dst,
 			(const uint8_t[]){ 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 },
@@ -134,6 +162,25 @@ static void cut_or_altered_records_never_break_the_reader(void **state)
 	}
 	assert_false(call_record_unpack(&out, buf, RECORD_BODY_MAX + 1));
 	assert_false(stream_record_unpack(&sout, buf, RECORD_BODY_MAX + 1));
+}
+
+/* JSON has no such numbers, so nobody could be told of the call. */
+static void a_stream_record_with_a_number_that_is_none_is_refused(void **state)
+{
+	static const double none[] = { NAN, INFINITY, -INFINITY };
+	static uint8_t buf[RECORD_BODY_MAX];
+	struct stream_record in = { 0 }, out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+		in.jitter_ms = none[i];
+		assert_false(stream_record_unpack(&out, buf, stream_record_pack(&in, buf)));
+		in.jitter_ms = 0;
+		in.remote_jitter_ms = none[i];
+		assert_false(stream_record_unpack(&out, buf, stream_record_pack(&in, buf)));
+		in.remote_jitter_ms = 0;
+	}
+	assert_true(stream_record_unpack(&out, buf, stream_record_pack(&in, buf)));
 }
 
 static void a_body_that_holds_too_much_is_refused(void **state)
@@ -178,6 +225,7 @@ int main(void)
 		cmocka_unit_test(a_call_record_comes_back_whole),
 		cmocka_unit_test(a_stream_record_comes_back_whole),
 		cmocka_unit_test(cut_or_altered_records_never_break_the_reader),
+		cmocka_unit_test(a_stream_record_with_a_number_that_is_none_is_refused),
 		cmocka_unit_test(a_body_that_holds_too_much_is_refused),
 		cmocka_unit_test(names_are_those_of_the_command_line),
 	};
