@@ -11,6 +11,7 @@
 
 #include "base/counters.h"
 #include "base/net.h"
+#include "base/options.h"
 #include "base/rc.h"
 
 #define CAPTURE_BURST 64 /* frames at most that one burst gives */
@@ -54,6 +55,10 @@ uint64_t capture_kernel_drops(struct capture *c);
 /* Files: bytes consumed and bytes in all (0 when unknown, e.g. a pipe), for a progress bar. */
 void capture_progress(const struct capture *c, uint64_t *done, uint64_t *total);
 
+/* What libpcap calls a frame's link type ("EN10MB", "USER0"), "unknown" when it knows none; returns buf. */
+#define LINK_NAME 32
+const char *capture_link_name(uint16_t link_type, char buf[LINK_NAME]);
+
 /* What is wrong with an interface as a mirror port: addresses, IPv6, GRO, LRO (VLAN offload does
  * no harm: libpcap puts the tags back).  Writes one line for each thing found, with the `ip`,
  * `sysctl` or `ethtool` command to run; returns their number.  Reads, never changes. */
@@ -62,16 +67,34 @@ int capture_check_interface(const char *interface, char *text, size_t size);
 enum decode_verdict {
 	DECODE_UDP,       /* *out is filled */
 	DECODE_OTHER,     /* well formed, nothing for us (ARP, ICMP, ...) */
-	DECODE_FRAGMENT,  /* an IP fragment */
-	DECODE_TCP,       /* a TCP segment */
+	DECODE_FRAGMENT,  /* an IP fragment: *piece is filled */
+	DECODE_TCP,       /* a TCP segment: *piece is filled */
 	DECODE_MALFORMED, /* headers that contradict themselves or end early */
 	DECODE_LINK_UNKNOWN
 };
 
-/* Decode one frame: Ethernet, 802.1Q/ad VLAN, Linux cooked (SLL, SLL2), raw IP, null/loopback,
- * PPP; IPv4 with options, IPv6 with extension headers; UDP.  Counts FRAMES, FRAME_BYTES,
- * DECODE_* and DATAGRAMS in `c`; out's bytes are the frame's.  UDP length, not frame length, ends
- * the payload (Ethernet pads). */
-enum decode_verdict decode_frame(const struct frame *f, struct datagram *out, struct counters *c);
+/* Which UDP ports are tunnels'; read once from the options, then only read. */
+#define DECODER_PORTS 64
+struct decoder {
+	uint64_t filter[16]; /* a bit for the low ten bits of each port */
+	unsigned ports_count;
+	uint16_t ports[DECODER_PORTS];
+	uint8_t layers[DECODER_PORTS]; /* what is behind that port */
+};
+
+/* RC_USAGE when a list of ports (`capture.*-ports`) is not one, or holds too many.  A decoder of
+ * zeros takes every UDP datagram as it is. */
+enum rc decoder_init(struct decoder *dec, const struct options *o, struct error *err) MUST_USE;
+
+/* Decode one frame, through whatever tunnels it came (at most so many layers), to a UDP datagram, or to a piece of
+ * something larger.  Counts FRAMES, FRAME_BYTES, DECODE_* and DATAGRAMS in `c`; out's and piece's bytes are the
+ * frame's.  UDP length, not frame length, ends the payload (Ethernet pads). */
+enum decode_verdict decode_frame(const struct decoder *dec, const struct frame *f,
+				 struct datagram *out, struct piece *piece, struct counters *c);
+
+/* The same for an IP payload that was put together from fragments: `whole` is a fragment with offset 0 and nothing more
+ * to come.  Counts DECODE_* and DATAGRAMS, no frame. */
+enum decode_verdict decode_payload(const struct decoder *dec, const struct piece *whole,
+				   struct datagram *out, struct piece *piece, struct counters *c);
 
 #endif

@@ -2,49 +2,20 @@
  * Copyright The callspan authors */
 /* decode.c: from a link frame to one UDP datagram.  Any thread; nothing is kept or allocated.
  *
- * Every layer has one decoder of one shape: it takes its header off the cursor, narrows the
- * cursor to what the header says is inside, and names the layer that comes next.  A walk
- * through the layers ends at one of the ENDs, or after LAYERS_AT_MOST of them:
+ * A walk through the layers (walk.h) ends at one of the ENDs, or after LAYERS_AT_MOST of them:
  *
- *     frame ─► ethernet ─► vlan ─► ipv4 ─► udp ─► END_UDP
- *              link        EtherType   protocol   (what the header's number means: the tables)
+ *     frame ─► ethernet ─► vlan ─► ipv4 ─► udp ─┬─► END_UDP
+ *              link        EtherType   protocol │
+ *                   ▲                           └─► vxlan, GTP-U, ... (ports of the options)
+ *                   └───────────────────────────────────┘
  *
- * A new link, tunnel or extension is a row in a table and a function.
+ * What is innermost counts.  A port proves nothing: a datagram to a tunnel's port in which
+ * no such tunnel is, is a datagram like others.
  *
  * Checksums are not verified: on a mirror of a host that leaves them to its network card, all
  * frames it sends carry wrong ones.
  */
-#include "capture/capture.h"
-
-#include "base/bytes.h"
-
-#define LAYERS_AT_MOST 16 /* Ethernet, eight VLAN tags, IPv6, its extensions, UDP */
-
-enum layer {
-	/* ends */
-	END_OTHER,
-	END_UDP,
-	END_FRAGMENT,
-	END_TCP,
-	END_MALFORMED,
-	END_LINK_UNKNOWN,
-	ENDS,
-	/* layers */
-	LAYER_ETHERNET = ENDS,
-	LAYER_VLAN,
-	LAYER_SLL,
-	LAYER_SLL2,
-	LAYER_NULL,
-	LAYER_LOOP,
-	LAYER_PPP,
-	LAYER_RAW,
-	LAYER_IPV4,
-	LAYER_IPV6,
-	LAYER_IPV6_EXTENSION,
-	LAYER_IPV6_FRAGMENT,
-	LAYER_UDP,
-	LAYERS
-};
+#include "capture/walk.h"
 
 static const struct {
 	enum decode_verdict verdict;
@@ -55,203 +26,25 @@ static const struct {
 	[END_FRAGMENT] = { DECODE_FRAGMENT, COUNT_DECODE_FRAGMENT },
 	[END_TCP] = { DECODE_TCP, COUNT_DECODE_TCP },
 	[END_MALFORMED] = { DECODE_MALFORMED, COUNT_DECODE_MALFORMED },
+	[END_NESTED] = { DECODE_MALFORMED, COUNT_DECODE_NESTED },
 	[END_LINK_UNKNOWN] = { DECODE_LINK_UNKNOWN, COUNT_DECODE_LINK_UNKNOWN },
 };
-
-/* Where a walk is. */
-struct walk {
-	struct bytes at;   /* what was captured of the layer that comes next */
-	uint32_t wire_len; /* how long the IP header says that is; UNKNOWN_LEN: it does not say */
-	struct datagram *out; /* borrowed */
-};
-#define UNKNOWN_LEN UINT32_MAX
 
 /* The layers of nearly every frame are inlined into the walk. */
 #define FAST static inline __attribute__((always_inline))
 
-/* ---- what the numbers in headers mean ------------------------------------------------ */
-
-/* Link types as pcap_datalink() gives them.  They differ from the file format's LINKTYPE_*
- * only for raw IP: 12 (Linux and most others), 14 (OpenBSD), 101 in files. */
-static const struct {
-	uint16_t number;
-	uint8_t layer;
-} links[] = {
-	{ 1, LAYER_ETHERNET }, { 113, LAYER_SLL },  { 276, LAYER_SLL2 }, { 12, LAYER_RAW },
-	{ 14, LAYER_RAW },     { 101, LAYER_RAW },  { 228, LAYER_IPV4 }, { 229, LAYER_IPV6 },
-	{ 0, LAYER_NULL },     { 108, LAYER_LOOP }, { 9, LAYER_PPP },    { 50, LAYER_PPP },
-};
-
-/* EtherTypes (IEEE 802 numbers); below 1536 the field is a length (IEEE 802.3). */
-static const struct {
-	uint16_t number;
-	uint8_t layer;
-} ethertypes[] = {
-	{ 0x0800, LAYER_IPV4 }, { 0x86dd, LAYER_IPV6 },
-	{ 0x8100, LAYER_VLAN }, { 0x88a8, LAYER_VLAN }, /* 802.1Q, 802.1ad */
-	{ 0x9100, LAYER_VLAN }, { 0x9200, LAYER_VLAN }, /* QinQ before 802.1ad */
-};
-
-/* Address families of the BSDs' null and loop headers: each system numbers IPv6 in its own way. */
-static const struct {
-	uint32_t number;
-	uint8_t layer;
-} families[] = {
-	{ 2, LAYER_IPV4 },  { 24, LAYER_IPV6 }, { 28, LAYER_IPV6 },
-	{ 30, LAYER_IPV6 }, { 10, LAYER_IPV6 }, { 26, LAYER_IPV6 },
-};
-
-/* PPP protocol numbers (RFC 1332, RFC 5072). */
-#define PPP_IPV4 0x0021
-#define PPP_IPV6 0x0057
-
-/* IP protocol numbers.  What is not named is well formed and nothing for us. */
-static const uint8_t ipv4_protocols[256] = { [6] = END_TCP, [17] = LAYER_UDP };
-static const uint8_t ipv6_protocols[256] = {
-	[0] = LAYER_IPV6_EXTENSION,  /* hop-by-hop options */
-	[43] = LAYER_IPV6_EXTENSION, /* routing */
-	[60] = LAYER_IPV6_EXTENSION, /* destination options */
-	[44] = LAYER_IPV6_FRAGMENT,  [6] = END_TCP, [17] = LAYER_UDP,
-};
-
-static inline enum layer link_layer(uint16_t number)
-{
-	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
-		if (links[i].number == number)
-			return links[i].layer;
-	return END_LINK_UNKNOWN;
-}
-
-static inline enum layer ethertype_layer(uint16_t number)
-{
-	for (size_t i = 0; i < sizeof ethertypes / sizeof ethertypes[0]; i++)
-		if (ethertypes[i].number == number)
-			return ethertypes[i].layer;
-	return END_OTHER;
-}
-
-static enum layer family_layer(uint32_t number)
-{
-	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-		if (families[i].number == number)
-			return families[i].layer;
-	return END_OTHER;
-}
-
-/* ---- links --------------------------------------------------------------------------- */
-
-/* Take the next `n` bytes as a header of its own; NULL when the frame ends before. */
-static inline const uint8_t *take_header(struct walk *w, size_t n, struct bytes *header)
-{
-	const uint8_t *p = bytes_take(&w->at, n);
-
-	if (LIKELY(p != NULL))
-		*header = bytes_over(p, n);
-	return p;
-}
+/* ---- the usual layers ------------------------------------------------------------------ */
 
 /* Destination (6), source (6), EtherType (2). */
 FAST enum layer ethernet(struct walk *w)
 {
 	struct bytes h;
 
-	if (!take_header(w, 14, &h))
+	if (!walk_take(w, 14, &h))
 		return END_MALFORMED;
 	bytes_skip(&h, 12);
-	return ethertype_layer(bytes_u16(&h));
-}
-
-/* Tag control (2), EtherType (2). */
-static enum layer vlan(struct walk *w)
-{
-	struct bytes h;
-
-	if (!take_header(w, 4, &h))
-		return END_MALFORMED;
-	bytes_skip(&h, 2);
-	return ethertype_layer(bytes_u16(&h));
-}
-
-/* Packet type (2), ARPHRD (2), address length (2), address (8), EtherType (2). */
-static enum layer sll(struct walk *w)
-{
-	struct bytes h;
-
-	if (!take_header(w, 16, &h))
-		return END_MALFORMED;
-	bytes_skip(&h, 14);
-	return ethertype_layer(bytes_u16(&h));
-}
-
-/* EtherType (2), reserved (2), interface (4), ARPHRD (2), packet type (1), address length (1),
- * address (8). */
-static enum layer sll2(struct walk *w)
-{
-	struct bytes h;
-
-	if (!take_header(w, 20, &h))
-		return END_MALFORMED;
-	return ethertype_layer(bytes_u16(&h));
-}
-
-/* An address family in the byte order of the host that wrote the file: families are small, so
- * the order is seen. */
-static enum layer null(struct walk *w)
-{
-	struct bytes h;
-
-	if (!take_header(w, 4, &h))
-		return END_MALFORMED;
-	uint32_t family = bytes_u32(&h);
-	return family_layer(family > UINT16_MAX ? __builtin_bswap32(family) : family);
-}
-
-/* The same in network order. */
-static enum layer loop(struct walk *w)
-{
-	struct bytes h;
-
-	return take_header(w, 4, &h) ? family_layer(bytes_u32(&h)) : END_MALFORMED;
-}
-
-/* RFC 1662: address and control (FF 03) may be left out, and so may the protocol's first octet
- * when it is 0. */
-static enum layer ppp(struct walk *w)
-{
-	struct bytes framed = w->at;
-
-	if (bytes_u16(&framed) == 0xff03)
-		w->at = framed;
-	uint16_t protocol = bytes_u8(&w->at);
-	if (!(protocol & 1))
-		protocol = (uint16_t)(protocol << 8 | bytes_u8(&w->at));
-	if (w->at.failed)
-		return END_MALFORMED;
-	if (protocol == PPP_IPV4)
-		return LAYER_IPV4;
-	return protocol == PPP_IPV6 ? LAYER_IPV6 : END_OTHER;
-}
-
-/* No link header: the first nibble is the version. */
-static enum layer raw(struct walk *w)
-{
-	struct bytes look = w->at;
-
-	switch (bytes_u8(&look) >> 4) {
-	case 4: return LAYER_IPV4;
-	case 6: return LAYER_IPV6;
-	default: return END_MALFORMED;
-	}
-}
-
-/* ---- internet ------------------------------------------------------------------------ */
-
-/* What follows is `len` bytes long on the wire; anything after that is padding of the link. */
-static inline void narrow(struct walk *w, uint32_t len)
-{
-	w->wire_len = len;
-	if (bytes_left(&w->at) > len)
-		w->at.end = w->at.at + len;
+	uint16_t type = bytes_u16(&h);
+	return LIKELY(type == 0x0800) ? LAYER_IPV4 : decode_link_of_ethertype(type);
 }
 
 /* RFC 791, 3.1.
@@ -266,7 +59,7 @@ static inline void narrow(struct walk *w, uint32_t len)
 FAST enum layer ipv4(struct walk *w)
 {
 	struct bytes h;
-	const uint8_t *header = take_header(w, 20, &h);
+	const uint8_t *header = walk_take(w, 20, &h);
 
 	if (UNLIKELY(!header))
 		return END_MALFORMED;
@@ -274,8 +67,8 @@ FAST enum layer ipv4(struct walk *w)
 	uint32_t header_len = (first & 15u) * 4;
 	bytes_skip(&h, 1);
 	uint32_t total_len = bytes_u16(&h);
-	bytes_skip(&h, 2);
-	uint16_t fragment = bytes_u16(&h);
+	uint16_t id = bytes_u16(&h);
+	uint16_t part = bytes_u16(&h);
 	bytes_skip(&h, 1);
 	uint8_t protocol = bytes_u8(&h);
 	endpoint_set_v4(&w->out->src, header + 12, 0);
@@ -291,82 +84,22 @@ FAST enum layer ipv4(struct walk *w)
 	else if (UNLIKELY(total_len < header_len))
 		return END_MALFORMED;
 	else
-		narrow(w, total_len - header_len);
+		walk_narrow(w, total_len - header_len);
 	if (UNLIKELY(w->at.failed))
 		return END_MALFORMED;
-	if (UNLIKELY(fragment & 0x3fff)) /* more fragments, or not the first one */
-		return END_FRAGMENT;
-	return ipv4_protocols[protocol];
+	if (UNLIKELY(part & 0x3fff)) { /* more fragments, or not the first one */
+		struct walk copy = *w; /* a walk whose address is given away leaves the registers */
+		return decode_ip_piece(&copy, protocol, id, (part & 0x1fffu) * 8, part & 0x2000);
+	}
+	return decode_ip_v4_protocols[protocol];
 }
-
-/* RFC 8200, 3: version, class, flow (4), payload length (2), next header (1), hop limit (1),
- * source (16), destination (16). */
-static enum layer ipv6(struct walk *w)
-{
-	struct bytes h;
-	const uint8_t *header = take_header(w, 40, &h);
-
-	if (UNLIKELY(!header))
-		return END_MALFORMED;
-	uint32_t first = bytes_u32(&h);
-	uint32_t payload_len = bytes_u16(&h);
-	uint8_t next = bytes_u8(&h);
-	endpoint_set_v6(&w->out->src, header + 8, 0);
-	endpoint_set_v6(&w->out->dst, header + 24, 0);
-
-	if (first >> 28 != 6)
-		return END_MALFORMED;
-	/* 0: a jumbogram (RFC 2675), or to be cut by the card; as long as the frame, then. */
-	if (payload_len == 0)
-		w->wire_len = UNKNOWN_LEN;
-	else
-		narrow(w, payload_len);
-	return ipv6_protocols[next];
-}
-
-/* Take `n` bytes of an extension header; false when the IP packet is shorter than that. */
-static bool take_extension(struct walk *w, uint32_t n)
-{
-	bytes_skip(&w->at, n);
-	if (w->at.failed || w->wire_len < n)
-		return false;
-	if (w->wire_len != UNKNOWN_LEN)
-		w->wire_len -= n;
-	return true;
-}
-
-/* RFC 8200, 4.3: next header (1), length in 8 octets beside the first 8 (1), the options. */
-static enum layer ipv6_extension(struct walk *w)
-{
-	struct bytes look = w->at;
-	uint8_t next = bytes_u8(&look);
-	uint32_t len = (bytes_u8(&look) + 1u) * 8;
-
-	return take_extension(w, len) ? ipv6_protocols[next] : END_MALFORMED;
-}
-
-/* RFC 8200, 4.5: next header (1), reserved (1), offset and M (2), identification (4).  Offset 0
- * and no more: an atomic fragment (RFC 6946), whole. */
-static enum layer ipv6_fragment(struct walk *w)
-{
-	struct bytes look = w->at;
-	uint8_t next = bytes_u8(&look);
-
-	bytes_skip(&look, 1);
-	uint16_t fragment = bytes_u16(&look);
-	if (!take_extension(w, 8))
-		return END_MALFORMED;
-	return fragment & 0xfff9 ? END_FRAGMENT : ipv6_protocols[next];
-}
-
-/* ---- transport ----------------------------------------------------------------------- */
 
 /* RFC 768: source port (2), destination port (2), length with this header (2), checksum (2). */
 FAST enum layer udp(struct walk *w)
 {
 	struct bytes h;
 
-	if (!take_header(w, 8, &h))
+	if (!walk_take(w, 8, &h))
 		return END_MALFORMED;
 	w->out->src.port = bytes_u16(&h);
 	w->out->dst.port = bytes_u16(&h);
@@ -380,39 +113,76 @@ FAST enum layer udp(struct walk *w)
 	uint32_t captured = (uint32_t)bytes_left(&w->at);
 	w->out->len = captured < w->out->wire_len ? captured : w->out->wire_len;
 	w->out->payload = w->at.at;
+	if (UNLIKELY(decoder_may_be_tunnel(w->dec, w->out->src.port, w->out->dst.port)))
+		return LAYER_UDP_PORT;
 	return END_UDP;
+}
+
+enum layer decode_ethernet(struct walk *w)
+{
+	return ethernet(w);
+}
+
+enum layer decode_ipv4(struct walk *w)
+{
+	return ipv4(w);
+}
+
+enum layer decode_udp(struct walk *w)
+{
+	return udp(w);
 }
 
 /* ---- the walk ------------------------------------------------------------------------ */
 
 static enum layer (*const layers[LAYERS])(struct walk *) = {
-	[LAYER_ETHERNET] = ethernet,
-	[LAYER_VLAN] = vlan,
-	[LAYER_SLL] = sll,
-	[LAYER_SLL2] = sll2,
-	[LAYER_NULL] = null,
-	[LAYER_LOOP] = loop,
-	[LAYER_PPP] = ppp,
-	[LAYER_RAW] = raw,
-	[LAYER_IPV4] = ipv4,
-	[LAYER_IPV6] = ipv6,
-	[LAYER_IPV6_EXTENSION] = ipv6_extension,
-	[LAYER_IPV6_FRAGMENT] = ipv6_fragment,
-	[LAYER_UDP] = udp,
+#define LAYER(name, decoder) [LAYER_##name] = (decoder),
+	LAYER_TABLE(LAYER)
+#undef LAYER
 };
 
 /* On from `layer`, by the table, to an end. */
-static enum layer walk_on(struct walk w, enum layer layer)
+static enum layer walk_on(struct walk w, enum layer layer, struct counters *c)
 {
-	for (unsigned depth = 0; layer >= ENDS; depth++)
-		layer = depth < LAYERS_AT_MOST ? layers[layer](&w) : END_MALFORMED;
+	struct datagram plain;
+
+	w.plain = &plain;
+	for (; layer >= ENDS; w.depth++)
+		layer = w.depth < LAYERS_AT_MOST ? layers[layer](&w) : END_NESTED;
+	if (layer == END_MALFORMED && w.may_be_plain) {
+		*w.out = plain;
+		w.tunnelled = w.plain_tunnelled;
+		layer = END_UDP;
+	}
+	if (w.tunnelled && layer == END_UDP)
+		count(c, COUNT_DECODE_TUNNEL);
 	return layer;
 }
 
-enum decode_verdict decode_frame(const struct frame *f, struct datagram *out, struct counters *c)
+FAST enum decode_verdict finish(enum layer layer, int64_t ts_ns, struct datagram *out,
+				struct piece *piece, struct counters *c)
 {
-	struct walk w = { bytes_over(f->bytes, f->len), UNKNOWN_LEN, out };
-	enum layer layer = link_layer(f->link_type);
+	count(c, ends[layer].counter);
+	if (LIKELY(layer == END_UDP)) {
+		out->ts_ns = ts_ns;
+		if (UNLIKELY(out->len < out->wire_len))
+			count(c, COUNT_DECODE_TRUNCATED);
+	} else if (layer == END_FRAGMENT || layer == END_TCP) {
+		piece->ts_ns = ts_ns;
+	}
+	return ends[layer].verdict;
+}
+
+enum decode_verdict decode_frame(const struct decoder *dec, const struct frame *f,
+				 struct datagram *out, struct piece *piece, struct counters *c)
+{
+	struct walk w = { .at = bytes_over(f->bytes, f->len),
+			  .wire_len = UNKNOWN_LEN,
+			  .dec = dec,
+			  .out = out,
+			  .piece = piece };
+	enum layer layer =
+		LIKELY(f->link_type == 1) ? LAYER_ETHERNET : decode_link_of_type(f->link_type);
 
 	count(c, COUNT_FRAMES);
 	count_add(c, COUNT_FRAME_BYTES, f->len);
@@ -425,13 +195,25 @@ enum decode_verdict decode_frame(const struct frame *f, struct datagram *out, st
 	if (LIKELY(layer == LAYER_UDP))
 		layer = udp(&w);
 	if (UNLIKELY(layer >= ENDS))
-		layer = walk_on(w, layer);
+		layer = walk_on(w, layer, c);
+	return finish(layer, f->ts_ns, out, piece, c);
+}
 
-	count(c, ends[layer].counter);
-	if (layer == END_UDP) {
-		out->ts_ns = f->ts_ns;
-		if (UNLIKELY(out->len < out->wire_len))
-			count(c, COUNT_DECODE_TRUNCATED);
-	}
-	return ends[layer].verdict;
+enum decode_verdict decode_payload(const struct decoder *dec, const struct piece *whole,
+				   struct datagram *out, struct piece *piece, struct counters *c)
+{
+	/* `whole` may be `*piece`; each round of reassembly is a layer. */
+	struct walk w = { .at = bytes_over(whole->bytes, whole->len),
+			  .wire_len = whole->wire_len,
+			  .depth = (uint8_t)(whole->depth + 1),
+			  .dec = dec,
+			  .out = out,
+			  .piece = piece };
+	int64_t ts_ns = whole->ts_ns;
+	enum layer layer = endpoint_is_v4(&whole->src) ? decode_ip_v4_protocols[whole->protocol]
+						       : decode_ip_v6_protocols[whole->protocol];
+
+	out->src = whole->src;
+	out->dst = whole->dst;
+	return finish(walk_on(w, layer, c), ts_ns, out, piece, c);
 }

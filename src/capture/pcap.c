@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "capture/kind.h"
+#include "capture/pcapng.h"
 #include "capture/staging.h"
 
 #define FILE_BUFFER (1 << 17) /* stays in the second-level cache between read(2) and libpcap */
@@ -60,13 +61,23 @@ static enum rc compile_filter(pcap_t *p, const char *name, const char *filter,
 
 /* ---- a capture file ------------------------------------------------------------------ */
 
+/* A filter is compiled for a link type; the interfaces of a pcapng file may have several. */
+#define FILTERS_MOST 8
+struct filter {
+	uint16_t link_type;
+	struct bpf_program program;
+};
+
 struct capture_file {
-	pcap_t *pcap; /* owned; owns `stream` */
+	pcap_t *pcap;      /* owned; owns `stream`; NULL when the file is pcapng: then */
+	struct pcapng *ng; /* owned, and the stream ours to close */
 	FILE *stream;
 	char *buffer; /* owned: the stream's */
 	char *path;   /* owned */
-	struct bpf_program filter;
-	bool filtered;
+	char *filter; /* owned; NULL: everything */
+	struct filter filters[FILTERS_MOST];
+	unsigned filters_count;
+	struct error why; /* a filter does not fit a link type met later */
 	uint16_t link_type;
 	uint64_t frames; /* read, with those that the filter left out */
 	uint64_t size;   /* of a plain file, else 0 */
@@ -103,10 +114,58 @@ static enum rc open_stream(struct capture_file *f, const char *path, struct erro
 	return RC_OK;
 }
 
+static enum rc open_pcapng(struct capture_file *f, struct error *err)
+{
+	f->ng = pcapng_new(f->stream);
+	if (!f->ng)
+		return error_set(err, RC_FAILED, "%s: out of memory", f->path);
+	switch (pcapng_begin(f->ng, &f->link_type)) {
+	case CAPTURE_FILE_FRAME: return RC_OK;
+	case CAPTURE_FILE_END:
+		return error_set(err, RC_FAILED, "%s: no interface is described", f->path);
+	default: return error_set(err, RC_FAILED, "%s: %s", f->path, pcapng_failure(f->ng));
+	}
+}
+
+/* pcapng is ours to read, all else is libpcap's. */
+static enum rc open_format(struct capture_file *f, struct error *err)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+
+	if (pcapng_is(f->stream))
+		return open_pcapng(f, err);
+	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->stream, PCAP_TSTAMP_PRECISION_NANO,
+							   reason);
+	if (!f->pcap)
+		return error_set(err, RC_FAILED, "%s: %s", f->path, reason);
+	f->link_type = (uint16_t)pcap_datalink(f->pcap);
+	return RC_OK;
+}
+
+/* Compile the filter for one link type more. */
+static enum rc add_filter(struct capture_file *f, uint16_t link_type, struct error *err)
+{
+	pcap_t *dead = pcap_open_dead(link_type, STAGING_FRAME);
+
+	if (!f->filter || !dead || f->filters_count == FILTERS_MOST) {
+		if (dead)
+			pcap_close(dead);
+		return error_set(err, RC_FAILED, "%s: no filter for link type %u", f->path,
+				 link_type);
+	}
+	struct filter *to = &f->filters[f->filters_count];
+	enum rc rc = compile_filter(dead, f->path, f->filter, &to->program, err);
+	pcap_close(dead);
+	if (rc != RC_OK)
+		return rc;
+	to->link_type = link_type;
+	f->filters_count++;
+	return RC_OK;
+}
+
 enum rc capture_file_open(struct capture_file **out, const char *path, const char *filter,
 			  struct error *err)
 {
-	char reason[PCAP_ERRBUF_SIZE];
 	enum rc rc = RC_FAILED;
 	struct capture_file *f = calloc(1, sizeof *f);
 
@@ -120,18 +179,14 @@ enum rc capture_file_open(struct capture_file **out, const char *path, const cha
 	rc = open_stream(f, path, err);
 	if (rc != RC_OK)
 		goto fail;
-	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->stream, PCAP_TSTAMP_PRECISION_NANO,
-							   reason);
-	if (!f->pcap) {
-		rc = error_set(err, RC_FAILED, "%s: %s", f->path, reason);
+	rc = open_format(f, err);
+	if (rc != RC_OK)
 		goto fail;
-	}
-	f->link_type = (uint16_t)pcap_datalink(f->pcap);
 	if (filter && *filter) {
-		rc = compile_filter(f->pcap, f->path, filter, &f->filter, err);
+		f->filter = strdup(filter);
+		rc = add_filter(f, f->link_type, err);
 		if (rc != RC_OK)
 			goto fail;
-		f->filtered = true;
 	}
 	*out = f;
 	return RC_OK;
@@ -144,8 +199,10 @@ void capture_file_close(struct capture_file *f)
 {
 	if (!f)
 		return;
-	if (f->filtered)
-		pcap_freecode(&f->filter);
+	for (unsigned i = 0; i < f->filters_count; i++)
+		pcap_freecode(&f->filters[i].program);
+	free(f->filter);
+	pcapng_free(f->ng);
 	if (f->pcap)
 		pcap_close(f->pcap);
 	else if (f->stream)
@@ -155,27 +212,59 @@ void capture_file_close(struct capture_file *f)
 	free(f);
 }
 
-enum capture_file_read capture_file_next(struct capture_file *f, struct frame *frame)
+/* The next frame, whatever it is. */
+static inline enum capture_file_read next_frame(struct capture_file *f, struct frame *frame)
 {
 	struct pcap_pkthdr *h;
 	const u_char *bytes;
-	int got;
 
-	while (LIKELY((got = pcap_next_ex(f->pcap, &h, &bytes)) == 1)) {
+	if (f->ng)
+		return pcapng_next(f->ng, frame);
+	int got = pcap_next_ex(f->pcap, &h, &bytes);
+	if (UNLIKELY(got != 1))
+		return got == PCAP_ERROR_BREAK ? CAPTURE_FILE_END : CAPTURE_FILE_BROKEN;
+	fill_frame(frame, h, bytes, 1, f->link_type);
+	return CAPTURE_FILE_FRAME;
+}
+
+/* The filter for a link type, or NULL with `why`. */
+static struct filter *filter_for(struct capture_file *f, uint16_t link_type)
+{
+	for (unsigned i = 0; i < f->filters_count; i++)
+		if (f->filters[i].link_type == link_type)
+			return &f->filters[i];
+	if (add_filter(f, link_type, &f->why) != RC_OK)
+		return NULL;
+	return &f->filters[f->filters_count - 1];
+}
+
+enum capture_file_read capture_file_next(struct capture_file *f, struct frame *frame)
+{
+	enum capture_file_read r;
+
+	while (LIKELY((r = next_frame(f, frame)) == CAPTURE_FILE_FRAME)) {
 		f->frames++;
+		if (LIKELY(!f->filter))
+			return r;
 		/* Filtered here, not by libpcap, so that a failure names the true frame. */
-		if (f->filtered && pcap_offline_filter(&f->filter, h, bytes) == 0)
-			continue;
-		fill_frame(frame, h, bytes, 1, f->link_type);
-		return CAPTURE_FILE_FRAME;
+		struct filter *filter = filter_for(f, frame->link_type);
+		struct pcap_pkthdr h = { .caplen = frame->len, .len = frame->wire_len };
+		if (UNLIKELY(!filter))
+			return CAPTURE_FILE_BROKEN;
+		if (pcap_offline_filter(&filter->program, &h, frame->bytes) != 0)
+			return r;
 	}
-	return got == PCAP_ERROR_BREAK ? CAPTURE_FILE_END : CAPTURE_FILE_BROKEN;
+	return r;
 }
 
 void capture_file_failure(const struct capture_file *f, struct error *err)
 {
-	(void)error_set(err, RC_FAILED, "%s: frame %ju: %s", f->path, (uintmax_t)f->frames + 1,
-			pcap_geterr(f->pcap));
+	if (f->why.text[0])
+		*err = f->why;
+	else
+		(void)error_set(err, RC_FAILED, "%s: frame %ju: %s", f->path,
+				(uintmax_t)f->frames + 1,
+				f->ng ? pcapng_failure(f->ng) : pcap_geterr(f->pcap));
 }
 
 void capture_file_progress(const struct capture_file *f, uint64_t *done, uint64_t *total)
@@ -308,12 +397,13 @@ static enum rc activate_failed(const char *interface, pcap_t *p, int status, str
 	return error_set(err, RC_FAILED, "%s: %s (%s)", interface, text, detail);
 }
 
-/* Share the interface's frames among the handles of one group, all of a flow to the same one.
- * The kernel puts IP fragments together first: they carry no ports to hash. */
+/* Share the interface's frames among the handles of one group, all of a flow to the same one, and all IP fragments
+ * between two hosts, which carry no ports to hash.  The kernel could put them together
+ * (PACKET_FANOUT_FLAG_DEFRAG); we do, by one stated rule, and count. */
 static enum rc join_fanout(struct live *l, const struct capture_live *cfg, struct error *err)
 {
 	static _Atomic int counted_group = -1;
-	unsigned kind = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
+	unsigned kind = PACKET_FANOUT_HASH;
 	unsigned arg = (unsigned)cfg->fanout_group | kind << 16;
 
 	l->counts_interface = true;
@@ -390,4 +480,14 @@ enum rc capture_open_live(struct capture **out, const struct capture_live *cfg, 
 fail:
 	live_close(&l->base);
 	return rc;
+}
+
+const char *capture_link_name(uint16_t link_type, char buf[LINK_NAME])
+{
+	const char *name = pcap_datalink_val_to_name(link_type);
+	if (link_type >= DLT_USER0 && link_type <= DLT_USER15)
+		snprintf(buf, LINK_NAME, "USER%d", link_type - DLT_USER0);
+	else
+		snprintf(buf, LINK_NAME, "%s", name ? name : "unknown");
+	return buf;
 }

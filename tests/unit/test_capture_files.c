@@ -449,12 +449,14 @@ static void finds_the_datagrams_of_real_captures(void **state)
 		struct counters counters = { 0 };
 		struct frame frames[CAPTURE_BURST];
 		struct datagram d;
+		struct piece piece;
+		struct decoder decoder = { 0 };
 		int n;
 		snprintf(path, sizeof path, "../shared/corpus/%s", files[i].name);
 		assert_int_equal(capture_open_files(&c, &one, 1, NULL, &err), RC_OK);
 		while ((n = capture_burst(c, frames, CAPTURE_BURST)) > 0)
 			for (int k = 0; k < n; k++)
-				(void)decode_frame(&frames[k], &d, &counters);
+				(void)decode_frame(&decoder, &frames[k], &d, &piece, &counters);
 		assert_null(capture_failure(c));
 		capture_close(c);
 		assert_int_equal(counter_get(&counters, COUNT_FRAMES), files[i].frames);

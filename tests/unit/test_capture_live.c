@@ -40,6 +40,8 @@ static void hears_a_datagram_on_the_loopback_interface_once(void **state)
 	struct frame frames[CAPTURE_BURST];
 	struct counters counters = { 0 };
 	struct datagram d;
+	struct piece piece;
+	struct decoder decoder = { 0 };
 	int heard = 0;
 
 	if (capture_open_live(&c, &cfg, &err) != RC_OK) {
@@ -56,7 +58,8 @@ static void hears_a_datagram_on_the_loopback_interface_once(void **state)
 		int n = capture_burst(c, frames, CAPTURE_BURST);
 		assert_true(n >= 0);
 		for (int i = 0; i < n; i++) {
-			if (decode_frame(&frames[i], &d, &counters) != DECODE_UDP ||
+			if (decode_frame(&decoder, &frames[i], &d, &piece, &counters) !=
+				    DECODE_UDP ||
 			    d.dst.port != ntohs(to.sin_port))
 				continue;
 			heard++;
