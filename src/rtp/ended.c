@@ -11,6 +11,8 @@
 #define COPY_NS       (100 * NS_PER_MS) /* a mirrored or overtaken packet comes within this */
 #define SLACK_PACKETS 32
 #define PTIME_US      20000 /* when it is not known */
+#define LONG_NS       (5 * NS_PER_S)
+#define LOOK_AT_MOST  256 /* entries, the last touched first, for the other party's */
 
 bool ended_init(struct ended_set *t, uint32_t max)
 {
@@ -111,8 +113,11 @@ void ended_add(struct media *m, uint32_t stream, uint64_t call)
 	bound_flow(m, s->flow);
 	uint32_t n = number_get(m);
 	struct ended *e = &t->at[n];
-	bool stored = s->writer.sequence != 0;
+	bool stored = s->writer.sequence != 0 && s->role <= STREAM_WATCH;
 	e->call = call;
+	e->until_ns = media_call_until(m, s->flow);
+	e->track = c->track;
+	e->long_after = false;
 	e->ts_ns = (stored ? s->writer.arrival_us : c->first_us) * NS_PER_US;
 	e->touched_ns = e->ts_ns;
 	e->ssrc = s->ssrc;
@@ -158,6 +163,25 @@ static bool goes_on(const struct ended *e, const struct rtp_header *h, int64_t t
 	return off <= e->clock_rate && -off <= e->clock_rate;
 }
 
+/* A packet of a call that has been over for long, the first on this flow: is the other party's heard too? */
+static void note_long_after(struct media *m, uint32_t n)
+{
+	struct ended *e = &m->ended.at[n];
+	int looked = 0;
+
+	e->long_after = true;
+	for (uint32_t o = m->ended.newest; o != NONE && looked < LOOK_AT_MOST;
+	     o = m->ended.at[o].older, looked++) {
+		const struct ended *other = &m->ended.at[o];
+		if (other->call != e->call || other->track == e->track || !other->long_after)
+			continue;
+		count(m->counters, COUNT_MEDIA_AFTER_BYE);
+		if (m->cfg.sink.remark)
+			m->cfg.sink.remark(m->cfg.sink.ctx, e->call, "media-after-bye");
+		return;
+	}
+}
+
 static void note(struct media *m, uint32_t n, const struct rtp_header *h, int64_t ts_ns)
 {
 	struct ended *e = &m->ended.at[n];
@@ -171,6 +195,8 @@ static void note(struct media *m, uint32_t n, const struct rtp_header *h, int64_
 		age_unlink(&m->ended, n);
 		age_link(&m->ended, n);
 	}
+	if (!e->long_after && media_since(ts_ns, e->until_ns) >= LONG_NS)
+		note_long_after(m, n);
 }
 
 bool ended_takes(struct media *m, uint32_t flow, uint32_t expect, const uint16_t *live,

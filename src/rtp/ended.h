@@ -9,6 +9,8 @@
  * on that flow is judged afresh.  An entry goes after 30 s of silence, or when there are too many,
  * the longest silent first.
  *
+ * Where both parties are still heard 5 s after the end of their call, signalling is told.
+ *
  *   call 1        BYE           call 2, same endpoint
  *   999 1000 1001  |  1002 1003 ... 1050 ...        continues: after the end
  *                  |                 7 8 9 ...      another numbering: a new stream
@@ -24,8 +26,9 @@ struct stream;
 struct stream_cold;
 
 struct ended {
-	uint64_t call; /* call number */
-	int64_t ts_ns; /* of the packet that sequence and timestamp are of */
+	uint64_t call;    /* call number */
+	int64_t until_ns; /* the end of the whole call; INT64_MAX: it went on elsewhere */
+	int64_t ts_ns;    /* of the packet that sequence and timestamp are of */
 	int64_t touched_ns;
 	uint32_t ssrc, timestamp;
 	uint32_t clock_rate;
@@ -33,6 +36,8 @@ struct ended {
 	uint32_t flow, next;   /* its flow; the next of that flow; of the free ones */
 	uint32_t newer, older; /* by when they were touched */
 	uint16_t sequence;
+	uint8_t track;
+	bool long_after; /* it came when the call had been over for 5 s */
 };
 
 struct ended_set {

@@ -18,23 +18,66 @@ bool expect_table_init(struct expect_table *t, uint32_t max)
 	t->heads_count = hash_size((uint64_t)max * 2);
 	t->at = slab_new(sizeof *t->at, max);
 	t->calls = slab_new(sizeof *t->calls, max);
-	t->heads = slab_new(sizeof *t->heads, t->heads_count);
 	t->call_heads = slab_new(sizeof *t->call_heads, t->heads_count);
-	return t->at && t->calls && t->heads && t->call_heads;
+	bool heads = true;
+	for (int l = 0; l < EXPECT_LISTS; l++) {
+		t->heads[l] = slab_new(sizeof *t->heads[l], t->heads_count);
+		heads = heads && t->heads[l];
+	}
+	return t->at && t->calls && t->call_heads && heads;
 }
 
 void expect_table_release(struct expect_table *t)
 {
 	slab_free(t->at, sizeof *t->at, t->max);
 	slab_free(t->calls, sizeof *t->calls, t->max);
-	slab_free(t->heads, sizeof *t->heads, t->heads_count);
+	for (int l = 0; l < EXPECT_LISTS; l++)
+		slab_free(t->heads[l], sizeof *t->heads[l], t->heads_count);
 	slab_free(t->call_heads, sizeof *t->call_heads, t->heads_count);
 }
 
 /* Heads hold index + 1, so that fresh pages say "empty". */
-static uint32_t *head_of(const struct expect_table *t, const struct endpoint *at)
+static uint32_t *head_of(const struct expect_table *t, enum expect_list l,
+			 const struct endpoint *at)
 {
-	return &t->heads[hash_place(hash_endpoint(&t->key, at), t->heads_count)];
+	return &t->heads[l][hash_place(hash_endpoint(&t->key, at), t->heads_count)];
+}
+
+static const struct endpoint *key_of(const struct expect *x, enum expect_list l)
+{
+	return l == EXPECT_MEDIA ? &x->at : &x->rtcp;
+}
+
+static void list_link(struct expect_table *t, enum expect_list l, uint32_t n)
+{
+	uint32_t *head = head_of(t, l, key_of(&t->at[n], l));
+
+	t->at[n].lists[l].prev = NONE;
+	t->at[n].lists[l].next = *head - 1;
+	if (*head - 1 != NONE)
+		t->at[*head - 1].lists[l].prev = n;
+	*head = n + 1;
+}
+
+static void list_unlink(struct expect_table *t, enum expect_list l, uint32_t n)
+{
+	uint32_t prev = t->at[n].lists[l].prev, next = t->at[n].lists[l].next;
+
+	if (prev == NONE)
+		*head_of(t, l, key_of(&t->at[n], l)) = next + 1;
+	else
+		t->at[prev].lists[l].next = next;
+	if (next != NONE)
+		t->at[next].lists[l].prev = prev;
+}
+
+/* From n on, the first whose key is this endpoint. */
+static uint32_t list_seek(const struct expect_table *t, enum expect_list l, uint32_t n,
+			  const struct endpoint *at)
+{
+	while (n != NONE && !endpoint_equal(key_of(&t->at[n], l), at))
+		n = t->at[n].lists[l].next;
+	return n;
 }
 
 static uint32_t *call_head_of(const struct expect_table *t, uint64_t number)
@@ -45,18 +88,24 @@ static uint32_t *call_head_of(const struct expect_table *t, uint64_t number)
 
 static uint32_t newest_at(const struct expect_table *t, const struct endpoint *at)
 {
-	uint32_t n = *head_of(t, at) - 1;
-	while (n != NONE && !endpoint_equal(&t->at[n].at, at))
-		n = t->at[n].next;
-	return n;
+	return list_seek(t, EXPECT_MEDIA, *head_of(t, EXPECT_MEDIA, at) - 1, at);
 }
 
 uint32_t expect_older(const struct expect_table *t, uint32_t expect)
 {
-	uint32_t n = t->at[expect].next;
-	while (n != NONE && !endpoint_equal(&t->at[n].at, &t->at[expect].at))
-		n = t->at[n].next;
-	return n;
+	const struct expect *x = &t->at[expect];
+	return list_seek(t, EXPECT_MEDIA, x->lists[EXPECT_MEDIA].next, &x->at);
+}
+
+uint32_t expect_rtcp(const struct expect_table *t, const struct endpoint *at)
+{
+	return list_seek(t, EXPECT_RTCP, *head_of(t, EXPECT_RTCP, at) - 1, at);
+}
+
+uint32_t expect_rtcp_older(const struct expect_table *t, uint32_t expect)
+{
+	const struct expect *x = &t->at[expect];
+	return list_seek(t, EXPECT_RTCP, x->lists[EXPECT_RTCP].next, &x->rtcp);
 }
 
 static uint32_t find_of_call(const struct expect_table *t, uint32_t call, const struct endpoint *at)
@@ -73,6 +122,16 @@ uint32_t expect_find(const struct expect_table *t, uint64_t call, const struct e
 	return c == NONE ? NONE : find_of_call(t, c, at);
 }
 
+uint32_t expect_rank(const struct expect_table *t, uint32_t call, const struct endpoint *at)
+{
+	uint32_t n = t->calls[call].expects, rank = 1;
+	while (n != NONE && !endpoint_equal(&t->at[n].at, at)) {
+		n = t->at[n].next_of_call;
+		rank++;
+	}
+	return n == NONE ? 0 : rank;
+}
+
 static uint64_t number_of(const struct expect_table *t, uint32_t expect)
 {
 	return t->calls[t->at[expect].call].number;
@@ -87,17 +146,28 @@ static uint32_t latest_with_both(const struct expect_table *t, const struct endp
 	for (uint32_t n = newest_at(t, at); n != NONE && looked < LOOK_AT_MOST;
 	     n = expect_older(t, n), looked++) {
 		uint32_t found = find_of_call(t, t->at[n].call, sought);
-		if (found != NONE && (best == NONE || number_of(t, found) > number_of(t, best)))
+		if (found != NONE && !t->at[found].orphan &&
+		    (best == NONE || number_of(t, found) > number_of(t, best)))
 			best = found;
 	}
 	return best;
+}
+
+/* The newest expectation at an endpoint; orphans come last. */
+static uint32_t newest_of_best(const struct expect_table *t, const struct endpoint *at)
+{
+	uint32_t newest = newest_at(t, at), n = newest;
+	for (int looked = 0; n != NONE && looked < LOOK_AT_MOST; n = expect_older(t, n), looked++)
+		if (!t->at[n].orphan)
+			return n;
+	return newest;
 }
 
 /* Of the expectations at `to`: of a call that expects `other` as well, else the newest. */
 static uint32_t choose(const struct expect_table *t, const struct endpoint *to,
 		       const struct endpoint *other)
 {
-	uint32_t newest = newest_at(t, to);
+	uint32_t newest = newest_of_best(t, to);
 	if (newest == NONE || expect_older(t, newest) == NONE)
 		return newest;
 	/* Either list may be long (a server's port); a call that has both ends stands in both. */
@@ -122,10 +192,13 @@ uint32_t expect_owner(const struct expect_table *t, const struct endpoint *src,
 	uint32_t to = choose(t, dst, src);
 
 	*by_source = false;
-	if (to != NONE && find_of_call(t, t->at[to].call, src) != NONE)
+	if (to != NONE && !t->at[to].orphan && find_of_call(t, t->at[to].call, src) != NONE)
 		return to;
 	uint32_t from = choose(t, src, dst);
-	if (to != NONE && (from == NONE || knows_both_parties(t, t->at[from].call)))
+	bool from_first =
+		from != NONE && !t->at[from].orphan &&
+		(to == NONE || t->at[to].orphan || !knows_both_parties(t, t->at[from].call));
+	if (to != NONE && !from_first)
 		return to;
 	*by_source = from != NONE;
 	return from;
@@ -153,7 +226,9 @@ static uint32_t call_get(struct expect_table *t, uint64_t number)
 		n = t->calls_used++;
 	}
 	uint32_t *head = call_head_of(t, number);
-	t->calls[n] = (struct expect_call){ .number = number, .next = *head - 1, .expects = NONE };
+	t->calls[n] = (struct expect_call){
+		.number = number, .next = *head - 1, .expects = NONE, .until_ns = INT64_MAX
+	};
 	*head = n + 1;
 	return n;
 }
@@ -173,16 +248,41 @@ static void call_put(struct expect_table *t, uint32_t call)
 	t->calls_free = call;
 }
 
-static void take_map(struct expect *x, const struct media_expect *e)
+static void take_description(struct expect *x, const struct media_expect *e)
 {
 	x->payloads_count = e->payloads_count < MEDIA_PAYLOADS ? e->payloads_count : MEDIA_PAYLOADS;
 	memcpy(x->payloads, e->payloads, x->payloads_count * sizeof x->payloads[0]);
 	x->ptime_ms = e->ptime_ms;
+	x->protection = e->protection;
+	x->keep_events = e->keep_events;
+	x->discard = e->discard;
+	x->orphan = e->orphan;
 }
 
-void expect_update(struct expect *x, const struct media_expect *e)
+static void take_rtcp(struct expect_table *t, uint32_t n, const struct media_expect *e)
 {
-	take_map(x, e);
+	struct expect *x = &t->at[n];
+
+	memset(&x->rtcp, 0, sizeof x->rtcp);
+	if (e->rtcp.port == 0 || endpoint_equal(&e->rtcp, &e->at))
+		return;
+	x->rtcp = e->rtcp;
+	list_link(t, EXPECT_RTCP, n);
+}
+
+static void drop_rtcp(struct expect_table *t, uint32_t n)
+{
+	if (t->at[n].rtcp.port != 0)
+		list_unlink(t, EXPECT_RTCP, n);
+}
+
+void expect_update(struct expect_table *t, uint32_t expect, const struct media_expect *e)
+{
+	struct expect *x = &t->at[expect];
+
+	take_description(x, e);
+	drop_rtcp(t, expect);
+	take_rtcp(t, expect, e);
 	if (e->from_ns < x->from_ns)
 		x->from_ns = e->from_ns;
 }
@@ -192,20 +292,17 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 	uint32_t n;
 	if (t->free != NONE) {
 		n = t->free;
-		t->free = t->at[n].next;
+		t->free = t->at[n].lists[EXPECT_MEDIA].next;
 	} else if (t->used < t->max) {
 		n = t->used++;
 	} else {
 		return NONE;
 	}
-	uint32_t *head = head_of(t, &e->at), call = call_get(t, e->call);
+	uint32_t call = call_get(t, e->call);
 	struct expect *x = &t->at[n];
 	x->at = e->at;
 	x->call = call;
-	x->prev = NONE;
-	x->next = *head - 1;
-	if (x->next != NONE)
-		t->at[x->next].prev = n;
+	list_link(t, EXPECT_MEDIA, n);
 	x->prev_of_call = NONE;
 	x->next_of_call = t->calls[call].expects;
 	x->flows = NONE;
@@ -213,8 +310,8 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 	x->streams_used = x->foreign_used = 0;
 	x->party = e->party != 0;
 	x->from_ns = e->from_ns;
-	take_map(x, e);
-	*head = n + 1;
+	take_description(x, e);
+	take_rtcp(t, n, e);
 	if (x->next_of_call != NONE)
 		t->at[x->next_of_call].prev_of_call = n;
 	t->calls[call].expects = n;
@@ -228,12 +325,8 @@ void expect_remove(struct expect_table *t, uint32_t expect)
 	struct expect *x = &t->at[expect];
 
 	ASSERT(x->flows == NONE);
-	if (x->prev == NONE)
-		*head_of(t, &x->at) = x->next + 1;
-	else
-		t->at[x->prev].next = x->next;
-	if (x->next != NONE)
-		t->at[x->next].prev = x->prev;
+	list_unlink(t, EXPECT_MEDIA, expect);
+	drop_rtcp(t, expect);
 	if (x->next_of_call != NONE)
 		t->at[x->next_of_call].prev_of_call = x->prev_of_call;
 	if (x->prev_of_call != NONE)
@@ -242,7 +335,7 @@ void expect_remove(struct expect_table *t, uint32_t expect)
 		t->calls[x->call].expects = x->next_of_call;
 	if (t->calls[x->call].expects == NONE)
 		call_put(t, x->call);
-	x->next = t->free;
+	x->lists[EXPECT_MEDIA].next = t->free;
 	t->free = expect;
 }
 
@@ -255,4 +348,15 @@ const struct media_payload *expect_payload(const struct expect_table *t, uint32_
 	for (uint32_t n = t->calls[x->call].expects; !p && n != NONE; n = t->at[n].next_of_call)
 		p = payload_find(t->at[n].payloads, t->at[n].payloads_count, type);
 	return p ? p : payload_static(type);
+}
+
+uint8_t expect_protection(const struct expect_table *t, uint32_t expect, bool by_source)
+{
+	const struct expect *x = &t->at[expect];
+	if (!by_source)
+		return x->protection;
+	for (uint32_t n = t->calls[x->call].expects; n != NONE; n = t->at[n].next_of_call)
+		if (t->at[n].party != x->party && t->at[n].protection != PROTECTION_NONE)
+			return t->at[n].protection;
+	return PROTECTION_NONE;
 }

@@ -4,9 +4,12 @@
  *
  * Several calls may expect the same endpoint: a server that answers all calls at one port, the two legs of a
  * back-to-back user agent that passes SDP through, a port used again by the next call.  A flow's other end then
- * tells whose it is (expect_owner).  A call is known here while it has an expectation.  The generation changes with
+ * tells whose it is (expect_owner).  What is expected only because media was seen (an orphan) comes after all that
+ * signalling says.  A call is known here while it has an expectation.  The generation changes with
  * each endpoint newly expected: a flow that was taken by its source asks then whether its destination is
  * expected by now.
+ *
+ * Expectations are found by where media is received, and by where its RTCP is, if that is elsewhere.
  */
 #ifndef CALLSPAN_RTP_EXPECT_H
 #define CALLSPAN_RTP_EXPECT_H
@@ -15,16 +18,22 @@
 #include "rtp/rtp.h"
 #include "rtp/slab.h"
 
+enum expect_list { EXPECT_MEDIA, EXPECT_RTCP, EXPECT_LISTS };
+
 struct expect {
-	struct endpoint at;
-	uint32_t call;       /* index */
-	uint32_t prev, next; /* of those with the same hash, newest first; next of the free ones */
+	struct endpoint at, rtcp; /* rtcp.port 0: none of its own */
+	uint32_t call;            /* index */
+	struct {
+		uint32_t prev, next; /* of those with the same hash, newest first */
+	} lists[EXPECT_LISTS];       /* EXPECT_MEDIA's next also links the free ones */
 	uint32_t prev_of_call, next_of_call;
 	uint32_t flows; /* list of live flows that belong to it */
 	uint16_t stream_base;
 	uint8_t streams_used; /* of STREAM_BLOCK */
 	uint8_t foreign_used; /* of STREAM_FOREIGN */
 	uint8_t party;
+	uint8_t protection; /* enum protection, of what is sent there */
+	bool keep_events, discard, orphan;
 	int64_t from_ns;
 	uint32_t ptime_ms;
 	uint32_t payloads_count;
@@ -37,12 +46,14 @@ struct expect_call {
 	uint32_t expects; /* list */
 	int64_t alive_ns; /* when the sink was last told */
 	bool alive;       /* it was told at all */
+	int64_t until_ns; /* when the whole call ended; INT64_MAX: it has not */
+	uint8_t remarked; /* bits of enum remark that signalling has been told */
 };
 
 struct expect_table {
-	struct expect *at;            /* owned */
-	struct expect_call *calls;    /* owned */
-	uint32_t *heads, *call_heads; /* owned */
+	struct expect *at;                          /* owned */
+	struct expect_call *calls;                  /* owned */
+	uint32_t *heads[EXPECT_LISTS], *call_heads; /* owned */
 	struct hash_key key;
 	uint32_t heads_count, max;
 	uint32_t used, free, calls_used, calls_free;
@@ -61,13 +72,18 @@ uint32_t expect_owner(const struct expect_table *t, const struct endpoint *src,
 		      const struct endpoint *dst, bool *by_source);
 /* The next expectation at the endpoint of this one, older; or NONE. */
 uint32_t expect_older(const struct expect_table *t, uint32_t expect);
+/* The newest expectation that receives RTCP at an endpoint, and the next older one; or NONE. */
+uint32_t expect_rtcp(const struct expect_table *t, const struct endpoint *at);
+uint32_t expect_rtcp_older(const struct expect_table *t, uint32_t expect);
+/* How early a call's expectation at an endpoint was made: 0: it has none, else the more the earlier. */
+uint32_t expect_rank(const struct expect_table *t, uint32_t call, const struct endpoint *at);
 /* The call's index by its number, or NONE. */
 uint32_t expect_find_call(const struct expect_table *t, uint64_t number);
 
 /* Add one at an endpoint where its call has none.  NONE when there are too many. */
 uint32_t expect_add(struct expect_table *t, const struct media_expect *e);
-/* Signalling says more of one that is there: replace the payload map, keep streams and numbers. */
-void expect_update(struct expect *x, const struct media_expect *e);
+/* Signalling says more of one that is there: replace what it said, keep streams and numbers. */
+void expect_update(struct expect_table *t, uint32_t expect, const struct media_expect *e);
 /* Remove one whose flows have all ended, and its call with the last. */
 void expect_remove(struct expect_table *t, uint32_t expect);
 
@@ -76,5 +92,8 @@ void expect_remove(struct expect_table *t, uint32_t expect);
  * other side's numbers), else by RFC 3551.  NULL: nobody knows. */
 const struct media_payload *expect_payload(const struct expect_table *t, uint32_t expect,
 					   uint8_t type);
+/* How what is sent on a flow is protected: told where it is received.  `by_source`: the expectation is the sender's,
+ * so that it is told by the call's other endpoints. */
+uint8_t expect_protection(const struct expect_table *t, uint32_t expect, bool by_source);
 
 #endif

@@ -95,6 +95,16 @@ static inline bool flow_is(const struct flow *f, const struct endpoint *src,
 	return endpoint_equal(&f->src, src) && endpoint_equal(&f->dst, dst);
 }
 
+/* 224.0.0.0/4 (RFC 5771), ff00::/8 (RFC 4291, 2.7): many may send there, and many listen. */
+static inline bool flow_is_multicast(const struct endpoint *dst)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (memcmp(dst->addr, mapped, sizeof mapped) == 0)
+		return dst->addr[12] >> 4 == 14;
+	return dst->addr[0] == 0xff;
+}
+
 uint32_t flow_find(const struct flow_table *t, uint64_t hash, const struct endpoint *src,
 		   const struct endpoint *dst);
 

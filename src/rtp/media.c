@@ -8,18 +8,21 @@
  *   flow known and live ─────────────────────────► its stream
  *   flow known, its call ended ─► it goes on ─────► after the end
  *   destination, else source, expected ──────────► a new stream
+ *   expected, but perhaps of a call not known ───► unknown for now: held in the pen
  *   none of these ───────────────────────────────► unknown: SIP, or the pen
  */
 #include "rtp/media.h"
 
 #include <stdlib.h>
 
+#include "rtp/foreign.h"
 #include "rtp/packet.h"
+#include "rtp/relay.h"
+#include "rtp/rtcp.h"
 
-#define BURST         64 /* packets looked up together */
-#define AHEAD         6  /* packets between the steps of a look-up: what memory needs */
-#define ALIVE_NS      (5 * NS_PER_S)
-#define YIELD_AT_MOST 64 /* calls at one endpoint that are asked to yield flows to a newcomer */
+#define BURST    64 /* packets looked up together */
+#define AHEAD    6  /* packets between the steps of a look-up: what memory needs */
+#define ALIVE_NS (5 * NS_PER_S)
 
 struct media *media_new(const struct media_config *cfg)
 {
@@ -73,6 +76,40 @@ void media_alive(struct media *m, uint32_t call, int64_t ts_ns)
 	m->cfg.sink.alive(m->cfg.sink.ctx, c->number, ts_ns);
 }
 
+void media_remark(struct media *m, uint32_t call, enum remark what)
+{
+	static const char *const names[REMARKS] = { [REMARK_FOREIGN_MEDIA] = "foreign-media",
+						    [REMARK_ZRTP] = "zrtp",
+						    [REMARK_DTLS] = "dtls-srtp" };
+	struct expect_call *c = &m->expects.calls[call];
+
+	if (c->remarked & 1u << what)
+		return;
+	c->remarked = (uint8_t)(c->remarked | 1u << what);
+	if (m->cfg.sink.remark)
+		m->cfg.sink.remark(m->cfg.sink.ctx, c->number, names[what]);
+}
+
+uint32_t media_walk_next(const struct media *m, struct media_walk *w)
+{
+	while (w->stream == NONE) {
+		if (w->flow == NONE) {
+			if (w->expect == NONE)
+				return NONE;
+			w->flow = m->expects.at[w->expect].flows;
+			w->expect = m->expects.at[w->expect].next_of_call;
+			continue;
+		}
+		w->stream = m->flows.at[w->flow].stream;
+		w->flow = m->flows.links[w->flow].next;
+	}
+	if (w->left-- == 0)
+		return NONE;
+	uint32_t s = w->stream;
+	w->stream = m->streams.cold[s].next;
+	return s;
+}
+
 /* ---- flows ------------------------------------------------------------------------------ */
 
 /* A flow on which nothing hangs is forgotten. */
@@ -100,8 +137,7 @@ static void flow_detach(struct media *m, uint32_t flow)
 	f->judged = 0;
 }
 
-/* End all streams of a live flow.  `goes_on`: what comes on it from now on is after the end. */
-static void flow_end(struct media *m, uint32_t flow, int64_t until_ns, bool goes_on)
+void media_end_flow(struct media *m, uint32_t flow, int64_t until_ns, bool goes_on)
 {
 	struct flow *f = &m->flows.at[flow];
 	uint64_t call = m->expects.calls[m->expects.at[f->expect].call].number;
@@ -123,15 +159,18 @@ static bool flow_judge(struct media *m, uint32_t flow, int64_t ts_ns)
 	bool by_source;
 	uint32_t owner = expect_owner(&m->expects, &f->src, &f->dst, &by_source);
 
-	if (owner == NONE || by_source) {
+	/* What signalling explains is no orphan any more. */
+	bool found =
+		m->expects.at[f->expect].orphan && owner != NONE && !m->expects.at[owner].orphan;
+	if (owner == NONE || (by_source && !found)) {
 		f->judged = m->expects.generation;
 		return true;
 	}
 	struct expect *x = &m->expects.at[owner], *old = &m->expects.at[f->expect];
 	if (ts_ns < x->from_ns)
 		return true;
-	if (x->call != old->call || x->party == old->party) {
-		flow_end(m, flow, INT64_MAX, false);
+	if (x->call != old->call || x->party == old->party || x->discard != old->discard) {
+		media_end_flow(m, flow, INT64_MAX, false);
 		return false;
 	}
 	flow_detach(m, flow);
@@ -141,20 +180,41 @@ static bool flow_judge(struct media *m, uint32_t flow, int64_t ts_ns)
 	return true;
 }
 
-/* The stream of a live flow with an SSRC, moved to the front; NONE. */
-static uint32_t flow_stream(struct media *m, struct flow *f, uint32_t ssrc)
+void media_link_stream(struct media *m, uint32_t stream)
 {
-	uint32_t *link = &f->stream;
+	struct flow *f = &m->flows.at[m->streams.at[stream].flow];
+	m->streams.cold[stream].next = f->stream;
+	f->stream = stream;
+}
 
-	while (*link != NONE && m->streams.at[*link].ssrc != ssrc)
+void media_unlink_stream(struct media *m, uint32_t stream)
+{
+	uint32_t *link = &m->flows.at[m->streams.at[stream].flow].stream;
+	while (*link != stream)
 		link = &m->streams.cold[*link].next;
-	uint32_t s = *link;
-	if (s != NONE && s != f->stream) {
-		*link = m->streams.cold[s].next;
-		m->streams.cold[s].next = f->stream;
-		f->stream = s;
+	*link = m->streams.cold[stream].next;
+}
+
+uint32_t media_flow_stream(struct media *m, uint32_t flow, uint32_t ssrc)
+{
+	uint32_t s = m->flows.at[flow].stream;
+
+	while (s != NONE && m->streams.at[s].ssrc != ssrc)
+		s = m->streams.cold[s].next;
+	if (s != NONE && s != m->flows.at[flow].stream) {
+		media_unlink_stream(m, s);
+		media_link_stream(m, s);
 	}
 	return s;
+}
+
+void media_note_place(struct media *m, uint32_t stream, const struct rtp_header *h, int64_t ts_ns)
+{
+	struct stream_cold *c = &m->streams.cold[stream];
+	m->streams.at[stream].ssrc = h->ssrc;
+	c->first_us = ts_ns / NS_PER_US;
+	c->first_number = h->sequence;
+	c->first_timestamp = h->timestamp;
 }
 
 /* ---- one packet ------------------------------------------------------------------------- */
@@ -170,18 +230,30 @@ static void remark_refused(struct media *m, uint32_t expect)
 	}
 }
 
+static void take_known(struct media *m, uint32_t stream, const struct datagram *d,
+		       const struct rtp_header *h)
+{
+	if (m->streams.at[stream].role == STREAM_PLAIN)
+		stream_take(m, stream, d, h);
+	else
+		relay_take(m, stream, d, h);
+}
+
 /* The first packet of an SSRC on a live flow. */
 static void begin_stream(struct media *m, const struct datagram *d, const struct rtp_header *h,
 			 uint32_t flow)
 {
 	uint32_t s = stream_new(m, flow, h, d->ts_ns);
 
-	if (s != NONE) {
-		stream_take(m, s, d, h);
+	if (s == NONE) {
+		count(m->counters, COUNT_RTP_STREAM_LIMIT);
+		remark_refused(m, m->flows.at[flow].expect);
 		return;
 	}
-	count(m->counters, COUNT_RTP_STREAM_LIMIT);
-	remark_refused(m, m->flows.at[flow].expect);
+	relay_begin(m, s, h);
+	if (m->streams.at[s].role != STREAM_COPY)
+		foreign_suspect(m, s, d->ts_ns);
+	take_known(m, s, d, h);
 }
 
 /* The first packet of a flow that is not live, and may not be there yet (NONE); `expect` is who
@@ -207,12 +279,77 @@ static void begin_flow(struct media *m, const struct datagram *d, const struct r
 		flow_settle(m, flow);
 }
 
-static void count_no_rtp(struct media *m, enum packet_kind kind)
+/* A call that is never to be recorded: its flow is remembered, so that what comes after the call's end is known. */
+static void discard(struct media *m, const struct datagram *d, const struct rtp_header *h,
+		    uint32_t flow, uint32_t expect, bool by_source)
 {
-	static const enum counter counters[] = { [PACKET_RTCP] = COUNT_RTCP,
+	count(m->counters, COUNT_RTP_EXCLUDED);
+	if (flow == NONE)
+		flow = flow_add(&m->flows, &d->src, &d->dst);
+	if (flow == NONE)
+		return;
+	struct flow *f = &m->flows.at[flow];
+	if (f->expect == NONE) {
+		flow_attach(m, flow, expect, by_source);
+		if (stream_new(m, flow, h, d->ts_ns) == NONE) {
+			flow_detach(m, flow);
+			flow_settle(m, flow);
+			return;
+		}
+		m->streams.at[f->stream].role = STREAM_DISCARD;
+	}
+	media_note_place(m, f->stream, h, d->ts_ns);
+}
+
+static void take_no_rtp(struct media *m, const struct datagram *d, enum packet_kind kind,
+			uint32_t expect, bool by_source)
+{
+	static const enum counter counters[] = { [PACKET_STUN] = COUNT_MEDIA_STUN,
+						 [PACKET_DTLS] = COUNT_MEDIA_DTLS,
+						 [PACKET_ZRTP] = COUNT_MEDIA_ZRTP,
 						 [PACKET_OTHER] = COUNT_MEDIA_OTHER,
 						 [PACKET_MALFORMED] = COUNT_RTP_MALFORMED };
+	const struct expect *x = &m->expects.at[expect];
+
+	if (x->discard) {
+		count(m->counters, COUNT_RTP_EXCLUDED);
+		return;
+	}
+	if (kind == PACKET_RTCP) {
+		rtcp_take(m, d, expect, by_source);
+		return;
+	}
 	count(m->counters, counters[kind]);
+	if (kind == PACKET_DTLS || kind == PACKET_ZRTP)
+		media_remark(m, x->call, kind == PACKET_DTLS ? REMARK_DTLS : REMARK_ZRTP);
+}
+
+/* Neither end is known for media; for RTCP perhaps.  What looks like RTP there may be of a call that comes. */
+static enum media_verdict take_at_rtcp(struct media *m, const struct datagram *d)
+{
+	struct rtp_header h;
+	bool by_source = false;
+	uint32_t expect = expect_rtcp(&m->expects, &d->dst);
+
+	if (expect == NONE) {
+		expect = expect_rtcp(&m->expects, &d->src);
+		by_source = expect != NONE;
+	}
+	if (expect == NONE)
+		return MEDIA_UNKNOWN;
+	enum packet_kind kind = packet_classify(&h, d);
+	if (kind == PACKET_TEXT || kind == PACKET_RTP)
+		return MEDIA_UNKNOWN;
+	take_no_rtp(m, d, kind, expect, by_source);
+	return MEDIA_TAKEN;
+}
+
+/* The number a stream last had. */
+static uint16_t place_of(const struct media *m, uint32_t stream)
+{
+	const struct stream *s = &m->streams.at[stream];
+	return s->role <= STREAM_WATCH ? (uint16_t)s->now.max
+				       : m->streams.cold[stream].first_number;
 }
 
 /* The flow is not known, or its call has ended, or it has ended streams beside live ones: the long
@@ -225,21 +362,22 @@ static enum media_verdict take_unusual(struct media *m, const struct datagram *d
 
 	if (live) {
 		expect = m->flows.at[flow].expect;
+		by_source = m->flows.at[flow].judged != 0;
 	} else {
 		expect = expect_owner(&m->expects, &d->src, &d->dst, &by_source);
 		if (expect == NONE && flow == NONE)
-			return MEDIA_UNKNOWN;
+			return take_at_rtcp(m, d);
 	}
 	struct rtp_header h;
 	enum packet_kind kind = packet_classify(&h, d);
 	if (kind == PACKET_TEXT || (kind != PACKET_RTP && expect == NONE))
 		return MEDIA_UNKNOWN;
 	if (kind != PACKET_RTP) {
-		count_no_rtp(m, kind);
+		take_no_rtp(m, d, kind, expect, by_source);
 		return MEDIA_TAKEN;
 	}
-	uint32_t s = live ? flow_stream(m, &m->flows.at[flow], h.ssrc) : NONE;
-	uint16_t number = s != NONE ? (uint16_t)m->streams.at[s].now.max : 0;
+	uint32_t s = live ? media_flow_stream(m, flow, h.ssrc) : NONE;
+	uint16_t number = s != NONE ? place_of(m, s) : 0;
 	if (flow != NONE &&
 	    ended_takes(m, flow, expect, s != NONE ? &number : NULL, &h, d->ts_ns)) {
 		count(m->counters, COUNT_RTP_AFTER_END);
@@ -247,13 +385,23 @@ static enum media_verdict take_unusual(struct media *m, const struct datagram *d
 	}
 	if (expect == NONE)
 		return MEDIA_UNKNOWN;
-	if (s != NONE)
-		stream_take(m, s, d, &h);
+	if (!live && !by_source && hold_wants(m, d, &h, expect))
+		return MEDIA_UNKNOWN;
+	if (m->expects.at[expect].discard)
+		discard(m, d, &h, flow, expect, by_source);
+	else if (s != NONE)
+		take_known(m, s, d, &h);
 	else if (live)
 		begin_stream(m, d, &h, flow);
 	else
 		begin_flow(m, d, &h, flow, expect, by_source);
 	return MEDIA_TAKEN;
+}
+
+/* Not the packet of a stream that goes straight to its chunk. */
+static inline bool is_unusual(const struct stream *s, const struct rtp_header *h)
+{
+	return ((s->ssrc ^ h->ssrc) | s->role) != 0;
 }
 
 /* Counts what becomes of the datagram, but not that it came. */
@@ -270,7 +418,7 @@ static enum media_verdict take(struct media *m, const struct datagram *d, uint32
 	struct rtp_header h;
 	if (UNLIKELY(f->expect == NONE || f->ended != NONE ||
 		     packet_classify(&h, d) != PACKET_RTP ||
-		     m->streams.at[f->stream].ssrc != h.ssrc))
+		     is_unusual(&m->streams.at[f->stream], &h)))
 		return take_unusual(m, d, flow);
 	stream_take(m, f->stream, d, &h);
 	return MEDIA_TAKEN;
@@ -373,27 +521,43 @@ static void burst(struct media *m, const struct datagram *d, int n, enum media_v
 	count_add(m->counters, COUNT_TO_MEDIA, taken);
 }
 
-void media_burst(struct media *m, const struct datagram *d, int n, enum media_verdict *verdicts)
-{
-	for (int i = 0; i < n; i += BURST)
-		burst(m, d + i, n - i < BURST ? n - i : BURST, verdicts + i);
-	if (n > 0)
-		media_tick(m, d[n - 1].ts_ns);
-}
-
-void media_pen(struct media *m, const struct datagram *d)
-{
-	if (packet_may_be_rtp(d))
-		pen_put(m->pen, d);
-	else
-		count(m->counters, COUNT_TO_NOBODY);
-}
-
-void media_tick(struct media *m, int64_t now_ns)
+static void tick(struct media *m, int64_t now_ns)
 {
 	stream_tick(m, now_ns);
 	pen_tick(m->pen, now_ns);
 	ended_tick(m, now_ns);
+}
+
+void media_burst(struct media *m, const struct datagram *d, int n, enum media_verdict *verdicts)
+{
+	if (n <= 0)
+		return;
+	/* Before: of what the burst gives back as unknown, some is yet to be held. */
+	hold_tick(m, d[0].ts_ns);
+	for (int i = 0; i < n; i += BURST)
+		burst(m, d + i, n - i < BURST ? n - i : BURST, verdicts + i);
+	tick(m, d[n - 1].ts_ns);
+}
+
+void media_pen(struct media *m, const struct datagram *d)
+{
+	struct media_orphan o;
+
+	if (!packet_may_be_rtp(d)) {
+		count(m->counters, COUNT_TO_NOBODY);
+		return;
+	}
+	if (!pen_put(m->pen, d, hold_has(m, d), &o))
+		return;
+	count(m->counters, COUNT_ORPHANS);
+	if (m->cfg.sink.orphan)
+		m->cfg.sink.orphan(m->cfg.sink.ctx, &o);
+}
+
+void media_tick(struct media *m, int64_t now_ns)
+{
+	hold_tick(m, now_ns);
+	tick(m, now_ns);
 }
 
 void media_give_back(struct media *m, struct chunk *c)
@@ -411,103 +575,15 @@ uint32_t media_streams(const struct media *m)
 	return m->streams.live;
 }
 
-/* ---- expect and forget ------------------------------------------------------------------ */
-
-/* From the pen, the same way as from the wire.  Someone expects it, so it is not unknown. */
-static void take_released(void *ctx, const struct datagram *d)
+void media_take_released(void *ctx, const struct datagram *d)
 {
 	struct media *m = ctx;
 	uint64_t hash = flow_hash(&m->flows, &d->src, &d->dst);
-
 	uint32_t flow = flow_find(&m->flows, hash, &d->src, &d->dst);
 
+	/* Someone expects it, so it is not unknown. */
+	m->held.letting_go = true;
 	enum media_verdict v = take(m, d, flow);
+	m->held.letting_go = false;
 	ASSERT(v == MEDIA_TAKEN);
-}
-
-static void remap_streams(struct media *m, const struct expect *x)
-{
-	for (uint32_t f = x->flows; f != NONE; f = m->flows.links[f].next)
-		for (uint32_t s = m->flows.at[f].stream; s != NONE; s = m->streams.cold[s].next)
-			stream_remap(m, s);
-}
-
-static void expect_end(struct media *m, uint32_t expect, int64_t until_ns, bool goes_on)
-{
-	struct expect *x = &m->expects.at[expect];
-
-	while (x->flows != NONE)
-		flow_end(m, x->flows, until_ns, goes_on);
-	expect_remove(&m->expects, expect);
-}
-
-/* A call's flows of which another call is the better owner by now end here; what comes on them goes there. */
-static void yield_flows(struct media *m, uint32_t call)
-{
-	for (uint32_t x = m->expects.calls[call].expects; x != NONE;
-	     x = m->expects.at[x].next_of_call) {
-		uint32_t next;
-		for (uint32_t f = m->expects.at[x].flows; f != NONE; f = next) {
-			const struct flow *flow = &m->flows.at[f];
-			next = m->flows.links[f].next;
-			if (flow->judged)
-				continue; /* by its source: judged at its next packet */
-			bool by_source;
-			uint32_t owner =
-				expect_owner(&m->expects, &flow->src, &flow->dst, &by_source);
-			if (m->expects.at[owner].call != call)
-				flow_end(m, f, INT64_MAX, false);
-		}
-	}
-}
-
-/* An endpoint used again belongs to the later call, unless a flow's other end says otherwise. */
-static void take_over(struct media *m, uint32_t expect)
-{
-	uint32_t older = expect;
-	for (int i = 0; i < YIELD_AT_MOST; i++) {
-		older = expect_older(&m->expects, older);
-		if (older == NONE)
-			return;
-		yield_flows(m, m->expects.at[older].call);
-	}
-}
-
-void media_expect(struct media *m, const struct media_expect *e)
-{
-	uint32_t n = expect_find(&m->expects, e->call, &e->at);
-
-	if (n != NONE) {
-		struct expect *x = &m->expects.at[n];
-		if (x->party == !!e->party) {
-			expect_update(x, e);
-			remap_streams(m, x);
-			return;
-		}
-		expect_end(m, n, INT64_MAX, false);
-	}
-	n = expect_add(&m->expects, e);
-	if (n == NONE) {
-		count(m->counters, COUNT_EXPECT_LIMIT);
-		return;
-	}
-	take_over(m, n);
-	pen_release(m->pen, &e->at, e->from_ns, take_released, m);
-}
-
-void media_forget(struct media *m, const struct media_forget *f)
-{
-	uint32_t call = expect_find_call(&m->expects, f->call);
-
-	if (!f->all) {
-		uint32_t n = expect_find(&m->expects, f->call, &f->at);
-		if (n != NONE)
-			expect_end(m, n, f->until_ns, true);
-		return;
-	}
-	while (call != NONE) {
-		expect_end(m, m->expects.calls[call].expects, f->until_ns, true);
-		call = expect_find_call(&m->expects, f->call);
-	}
-	m->cfg.sink.done(m->cfg.sink.ctx, f->call);
 }

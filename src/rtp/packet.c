@@ -86,6 +86,22 @@ static bool is_text(const uint8_t *p, uint32_t len)
 	return i - start >= 3 && i < len && (p[i] == ' ' || p[i] == '/');
 }
 
+/* RFC 7983, 7: the first octet tells them apart; ZRTP by its cookie too (RFC 6189, 5). */
+static enum packet_kind classify_stranger(const uint8_t *p, uint32_t len)
+{
+	static const uint8_t cookie[] = { 0x5a, 0x52, 0x54, 0x50 };
+
+	if (len < RTP_HEADER)
+		return PACKET_OTHER;
+	if (p[0] < 4)
+		return PACKET_STUN;
+	if (p[0] >> 4 == 1 && memcmp(p + 4, cookie, sizeof cookie) == 0)
+		return PACKET_ZRTP;
+	if (p[0] >= 20 && p[0] < 64)
+		return PACKET_DTLS;
+	return p[0] < 64 ? PACKET_OTHER : PACKET_MALFORMED;
+}
+
 enum packet_kind packet_classify(struct rtp_header *h, const struct datagram *d)
 {
 	const uint8_t *p = d->payload;
@@ -95,8 +111,7 @@ enum packet_kind packet_classify(struct rtp_header *h, const struct datagram *d)
 	if (UNLIKELY(p[0] >> 6 != 2)) {
 		if (is_text(p, d->len))
 			return PACKET_TEXT;
-		/* RFC 7983: STUN 0-3, ZRTP 16-19, DTLS 20-63 */
-		return p[0] < 64 || d->len < RTP_HEADER ? PACKET_OTHER : PACKET_MALFORMED;
+		return classify_stranger(p, d->len);
 	}
 	if (UNLIKELY(is_rtcp(p, d->len)))
 		return PACKET_RTCP;

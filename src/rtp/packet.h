@@ -17,7 +17,10 @@
 enum packet_kind {
 	PACKET_RTP,
 	PACKET_RTCP,
-	PACKET_OTHER,     /* STUN, DTLS, keep-alives, anything too short */
+	PACKET_STUN,      /* RFC 8489: 0-3 */
+	PACKET_ZRTP,      /* RFC 6189, 5: its magic cookie where RTP has the timestamp */
+	PACKET_DTLS,      /* RFC 9147: 20-63 */
+	PACKET_OTHER,     /* keep-alives, anything too short */
 	PACKET_MALFORMED, /* none of these */
 	PACKET_TEXT       /* starts as a SIP message does: not media, whatever the port */
 };

@@ -13,4 +13,8 @@ const struct media_payload *payload_find(const struct media_payload *map, unsign
 /* The static audio payload type, or NULL. */
 const struct media_payload *payload_static(uint8_t type);
 
+/* Senders press keys with payload types that no SDP has named.  Beside a stream's audio, what has the shape of an event
+ * (RFC 4733, 2.3) is to be taken for one: kept as audio it would be a digit that is kept. */
+bool payload_is_like_event(const struct rtp_header *h);
+
 #endif

@@ -12,12 +12,14 @@
 
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/pool.h"
 #include "rtp/hash.h"
 #include "rtp/media.h"
 
 #define WAIT_NS   (2 * NS_PER_S)
 #define SLOT_ROOM 200
+#define RUN_GAP   16 /* numbers that may be missing in what is in sequence */
 #define FLOWS_AT_ONCE                                                                              \
 	64 /* handed over in one order; a call's endpoint may have fewer streams than that */
 
@@ -43,6 +45,12 @@ struct pen_flow {
 	uint32_t newer, older; /* by last use; older also links free ones */
 	uint32_t frames;
 	struct pen_slot *first, *last;
+	/* packets of one SSRC in sequence, up to the last */
+	uint32_t ssrc, run;
+	int64_t run_ns; /* the first of them */
+	uint16_t number;
+	bool told; /* it has been told that nobody expects it */
+	bool held; /* not handed over by its destination */
 };
 
 struct pen {
@@ -251,11 +259,12 @@ static struct pen_slot *frame_copy(struct pen *p, const struct datagram *d, uint
 	return NULL;
 }
 
-static uint32_t flow_find_pair(const struct pen *p, const struct datagram *d, uint64_t hash)
+static uint32_t flow_find_pair(const struct pen *p, const struct endpoint *src,
+			       const struct endpoint *dst, uint64_t hash)
 {
 	uint32_t n = p->heads[LIST_PAIR][hash_place(hash, p->heads_count)] - 1;
-	while (n != NONE && !(endpoint_equal(&p->flows[n].src, &d->src) &&
-			      endpoint_equal(&p->flows[n].dst, &d->dst)))
+	while (n != NONE &&
+	       !(endpoint_equal(&p->flows[n].src, src) && endpoint_equal(&p->flows[n].dst, dst)))
 		n = p->flows[n].lists[LIST_PAIR].next;
 	return n;
 }
@@ -265,7 +274,7 @@ static uint32_t flow_get(struct pen *p, const struct datagram *d)
 {
 	uint64_t from = hash_endpoint(&p->key, &d->src), to = hash_endpoint(&p->key, &d->dst);
 	uint64_t pair = hash_pair(&p->key, from, to);
-	uint32_t n = flow_find_pair(p, d, pair);
+	uint32_t n = flow_find_pair(p, &d->src, &d->dst, pair);
 
 	if (n != NONE) {
 		age_unlink(p, n);
@@ -283,7 +292,8 @@ static uint32_t flow_get(struct pen *p, const struct datagram *d)
 	p->flows[n].src = d->src;
 	p->flows[n].dst = d->dst;
 	p->flows[n].first = p->flows[n].last = NULL;
-	p->flows[n].frames = 0;
+	p->flows[n].frames = p->flows[n].run = 0;
+	p->flows[n].told = p->flows[n].held = false;
 	list_link(p, LIST_PAIR, n, pair);
 	list_link(p, LIST_TO, n, to);
 	list_link(p, LIST_FROM, n, from);
@@ -291,15 +301,49 @@ static uint32_t flow_get(struct pen *p, const struct datagram *d)
 	return n;
 }
 
-void pen_put(struct pen *p, const struct datagram *d)
+/* Does the flow look like a stream?  Mirrored copies and packets out of turn neither lengthen nor end the run. */
+static void note_run(struct pen_flow *f, const struct datagram *d)
+{
+	struct bytes b = bytes_over(d->payload, d->len);
+
+	bytes_skip(&b, 2);
+	uint16_t number = bytes_u16(&b);
+	bytes_skip(&b, 4);
+	uint32_t ssrc = bytes_u32(&b);
+	int ahead = (int16_t)(uint16_t)(number - f->number);
+	if (f->run == 0 || ssrc != f->ssrc || ahead > RUN_GAP || ahead < -RUN_GAP) {
+		f->run = 0;
+		f->run_ns = d->ts_ns;
+		f->ssrc = ssrc;
+	} else if (ahead <= 0) {
+		return;
+	}
+	f->run++;
+	f->number = number;
+}
+
+/* May nobody ever expect it? */
+static bool is_orphan(struct pen_flow *f, const struct datagram *d, struct media_orphan *o)
+{
+	note_run(f, d);
+	if (f->told || f->run < ORPHAN_FRAMES || media_since(d->ts_ns, f->run_ns) < ORPHAN_AFTER_NS)
+		return false;
+	f->told = true;
+	*o = (struct media_orphan){ f->src, f->dst, f->ssrc, d->payload[1] & 0x7f,
+				    f->first->ts_ns };
+	return true;
+}
+
+bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_orphan *o)
 {
 	count(p->counters, COUNT_TO_PEN);
 	if (d->len > PEN_FRAME_BYTES) {
 		count(p->counters, COUNT_PEN_FULL);
-		return;
+		return false;
 	}
 	uint32_t flow = flow_get(p, d);
 	struct pen_flow *f = &p->flows[flow];
+	f->held = held;
 	if (f->frames == PEN_FLOW_FRAMES)
 		(void)flow_drop_first(p, flow, COUNT_PEN_FULL);
 	struct pen_slot *s;
@@ -308,7 +352,7 @@ void pen_put(struct pen *p, const struct datagram *d)
 	if (!s) {
 		count(p->counters, COUNT_PEN_FULL);
 		flow_settle(p, flow);
-		return;
+		return false;
 	}
 	s->next = NULL;
 	s->ts_ns = d->ts_ns;
@@ -330,6 +374,7 @@ void pen_put(struct pen *p, const struct datagram *d)
 		p->eldest = s;
 	p->youngest = s;
 	p->held++;
+	return is_orphan(f, d, o);
 }
 
 void pen_tick(struct pen *p, int64_t now_ns)
@@ -382,7 +427,8 @@ static void gather(struct pen *p, enum pen_list l, const struct endpoint *at, in
 	r->count = 0;
 	for (; n != NONE && looked < FLOWS_AT_ONCE; n = p->flows[n].lists[l].next) {
 		struct pen_flow *f = &p->flows[n];
-		if (!endpoint_equal(l == LIST_TO ? &f->dst : &f->src, at))
+		if (!endpoint_equal(l == LIST_TO ? &f->dst : &f->src, at) ||
+		    (l == LIST_TO && f->held))
 			continue;
 		looked++;
 		struct pen_slot *s = queue_take(f, from_ns, l == LIST_FROM);
@@ -427,15 +473,13 @@ static void frame_read(struct pen *p, const struct pen_slot *s, struct datagram 
 	}
 }
 
-static int release(struct pen *p, enum pen_list l, const struct endpoint *at, int64_t from_ns,
-		   void (*take)(void *ctx, const struct datagram *d), void *ctx)
+static void give(struct pen *p, struct released *r, int64_t from_ns,
+		 void (*take)(void *ctx, const struct datagram *d), void *ctx)
 {
-	struct released r;
 	struct datagram d;
 	struct pen_slot *s;
 
-	gather(p, l, at, from_ns, &r);
-	while ((s = queues_next(&r, &d, p)) != NULL) {
+	while ((s = queues_next(r, &d, p)) != NULL) {
 		if (s->ts_ns < from_ns) {
 			count(p->counters, COUNT_PEN_OLD);
 		} else {
@@ -445,8 +489,17 @@ static int release(struct pen *p, enum pen_list l, const struct endpoint *at, in
 		}
 		slot_drop(p, s);
 	}
-	for (int i = 0; i < r.count; i++)
-		flow_settle(p, r.flows[i]);
+	for (int i = 0; i < r->count; i++)
+		flow_settle(p, r->flows[i]);
+}
+
+static int release(struct pen *p, enum pen_list l, const struct endpoint *at, int64_t from_ns,
+		   void (*take)(void *ctx, const struct datagram *d), void *ctx)
+{
+	struct released r;
+
+	gather(p, l, at, from_ns, &r);
+	give(p, &r, from_ns, take, ctx);
 	return r.count;
 }
 
@@ -456,4 +509,30 @@ void pen_release(struct pen *p, const struct endpoint *at, int64_t from_ns,
 	while (release(p, LIST_TO, at, from_ns, take, ctx) > 0)
 		;
 	(void)release(p, LIST_FROM, at, from_ns, take, ctx);
+}
+
+static uint32_t flow_of(const struct pen *p, const struct endpoint *src, const struct endpoint *dst)
+{
+	uint64_t from = hash_endpoint(&p->key, src), to = hash_endpoint(&p->key, dst);
+	return flow_find_pair(p, src, dst, hash_pair(&p->key, from, to));
+}
+
+void pen_release_flow(struct pen *p, const struct endpoint *src, const struct endpoint *dst,
+		      void (*take)(void *ctx, const struct datagram *d), void *ctx)
+{
+	struct released r = { .count = 1 };
+	uint32_t flow = flow_of(p, src, dst);
+
+	if (flow == NONE)
+		return;
+	r.flows[0] = flow;
+	r.queues[0] = queue_take(&p->flows[flow], INT64_MIN, false);
+	give(p, &r, INT64_MIN, take, ctx);
+}
+
+void pen_unhold(struct pen *p, const struct endpoint *src, const struct endpoint *dst)
+{
+	uint32_t flow = flow_of(p, src, dst);
+	if (flow != NONE)
+		p->flows[flow].held = false;
 }

@@ -21,6 +21,7 @@
 #include "base/net.h"
 
 struct pen;
+struct media_orphan;
 
 #define PEN_FLOW_FRAMES 100
 #define PEN_FRAME_BYTES 2000 /* larger ones are not kept */
@@ -29,14 +30,22 @@ struct pen;
 struct pen *pen_new(size_t bytes, struct counters *counters);
 void pen_free(struct pen *p);
 
-/* Keep one datagram, a copy of it.  When there is no room, the least recently used flow goes. */
-void pen_put(struct pen *p, const struct datagram *d);
+/* Keep one datagram (that may be RTP), a copy of it.  When there is no room, the least recently used flow goes.
+ * True once a flow and stay here, and told in `o`: nobody has expected it for so long that it may be media that no
+ * signalling explains (rtp.h: ORPHAN_FRAMES, ORPHAN_AFTER_NS).  `held`: that its destination is expected is no reason
+ * to hand its flow over (hold.h). */
+bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_orphan *o);
 
 /* Hand over what was sent to `at`, then what was sent from it.  What was sent to it before from_ns
  * is dropped; what was sent from it before then may still be somebody else's, and stays. `take`
  * borrows the datagram until it returns, and must not call the pen. */
 void pen_release(struct pen *p, const struct endpoint *at, int64_t from_ns,
 		 void (*take)(void *ctx, const struct datagram *d), void *ctx);
+
+/* Hand over one flow; or let it wait as others do. */
+void pen_release_flow(struct pen *p, const struct endpoint *src, const struct endpoint *dst,
+		      void (*take)(void *ctx, const struct datagram *d), void *ctx);
+void pen_unhold(struct pen *p, const struct endpoint *src, const struct endpoint *dst);
 
 /* Drop what has waited for more than 2 s. */
 void pen_tick(struct pen *p, int64_t now_ns);

@@ -10,6 +10,8 @@
  *   media_expect ─┐                         ┌─ chunk (moved)
  *   media_packet ─┼─► flow ─► stream ───────┼─ stream record, at its end
  *   media_forget ─┘    └─► pen              └─ done, when a call's streams have all ended
+ *
+ * What crosses a relay is kept once, what a stranger sends is kept apart; relay.h and foreign.h say how.
  */
 #ifndef CALLSPAN_RTP_H
 #define CALLSPAN_RTP_H
@@ -18,6 +20,10 @@
 #include "base/net.h"
 #include "base/rc.h"
 #include "store/store.h"
+
+/* This bit of a call's number: the call is not recorded.  Its media is discarded, and nothing of it, not even that it is
+ * done, goes to a writer. */
+#define CALL_UNWRITTEN (UINT64_C(1) << 63)
 
 #define MEDIA_PAYLOADS 16
 #define STREAM_BLOCK   64 /* stream numbers that one expectation has for each thread */
@@ -32,13 +38,14 @@ struct media_payload {
 	uint8_t channels;
 	uint32_t clock_rate;
 	char codec[32]; /* encoding name as written */
+	char fmtp[64];  /* a=fmtp of it, as written; cut at 63 bytes */
 };
 
 /* Expect media at an endpoint: where `party` of a call receives, by its SDP.  Frames sent to it are the other
  * party's voice; frames sent from it (to nowhere else expected) are its own.  Expecting again the
  * same endpoint for the same call and party replaces the payload map and keeps streams and numbers. */
 struct media_expect {
-	uint64_t call;
+	uint64_t call; /* with CALL_UNWRITTEN: no writer knows of it */
 	struct endpoint at;
 	uint8_t party; /* enum track: whose endpoint */
 	uint8_t payloads_count;
@@ -46,6 +53,12 @@ struct media_expect {
 		stream_base; /* this thread's block of STREAM_BLOCK stream numbers (used for a new expectation) */
 	int64_t from_ns;   /* nothing sent earlier belongs to the call (its INVITE) */
 	uint32_t ptime_ms; /* a=ptime, 0 unknown */
+	struct endpoint
+		rtcp; /* where it receives RTCP (a=rtcp, else the next port); port 0: with RTP (RFC 5761) */
+	uint8_t protection; /* enum protection, of what is sent there */
+	bool keep_events;   /* telephone-event packets are stored, not only counted */
+	bool discard;       /* a line never to be recorded: count EXCLUDED and keep nothing */
+	bool orphan;        /* expected only because media was seen (media_sink.orphan) */
 	struct media_payload payloads[MEDIA_PAYLOADS];
 };
 
@@ -58,6 +71,17 @@ struct media_forget {
 	int64_t until_ns;
 };
 
+/* A flow in the pen that no signalling explains: at least ORPHAN_FRAMES packets of one SSRC in sequence for
+ * ORPHAN_AFTER_NS. */
+#define ORPHAN_FRAMES   25
+#define ORPHAN_AFTER_NS NS_PER_S
+struct media_orphan {
+	struct endpoint src, dst;
+	uint32_t ssrc;
+	uint8_t payload_type;
+	int64_t first_ns; /* oldest packet of it in the pen */
+};
+
 struct media_sink {
 	void *ctx;
 	/* A full chunk, moved: it comes back by media_give_back() on media's own thread.  False: it could not be taken now; media
@@ -67,6 +91,11 @@ struct media_sink {
 	void (*done)(void *ctx, uint64_t call);
 	/* The call still has media: at most once in 5 s of packet time and call, with the newest frame's time. */
 	void (*alive)(void *ctx, uint64_t call, int64_t ts_ns);
+	/* Once a flow and stay in the pen; may be NULL. */
+	void (*orphan)(void *ctx, const struct media_orphan *o);
+	/* What was seen on the call's media that signalling should remark: a name of coverage (static), once a call and
+	 * name; may be NULL. */
+	void (*remark)(void *ctx, uint64_t call, const char *coverage);
 };
 
 struct media;
@@ -88,7 +117,7 @@ void media_forget(struct media *m, const struct media_forget *f);
 
 enum media_verdict {
 	MEDIA_TAKEN, /* of a known flow or expected endpoint; counted by what became of it (TO_MEDIA and a disposition) */
-	MEDIA_UNKNOWN /* nobody expects it: ask whether it is SIP, else media_pen() */
+	MEDIA_UNKNOWN /* nobody expects it, or perhaps another call: ask whether it is SIP, else media_pen() */
 };
 
 /* Look a burst of datagrams up together (prefetching) and keep those that are media.  verdicts[n]. */

@@ -90,7 +90,7 @@ enum sequence_verdict sequence_note_unusual(struct numbering *now, struct sequen
 	if (ahead < SEQUENCE_DROPOUT) {
 		advance(now, ahead);
 		*extended = now->max;
-		return SEQUENCE_AHEAD;
+		return SEQUENCE_GAP;
 	}
 	if (before_is_open(now, past)) {
 		ahead = ahead_of(&past->before, number);
@@ -109,6 +109,28 @@ enum sequence_verdict sequence_note_unusual(struct numbering *now, struct sequen
 	restart(now, past, number);
 	*extended = now->max;
 	return SEQUENCE_RESTART;
+}
+
+bool sequence_seen(const struct numbering *now, const struct sequence_past *past, uint16_t number)
+{
+	unsigned behind = behind_of(now, number);
+
+	if (behind < SEQUENCE_WINDOW && seen_get(now, behind))
+		return true;
+	if (!before_is_open(now, past))
+		return false;
+	behind = behind_of(&past->before, number);
+	return behind < SEQUENCE_WINDOW && seen_get(&past->before, behind);
+}
+
+void sequence_follow(struct numbering *now, struct sequence_past *past,
+		     const struct numbering *other)
+{
+	past->expected += span(now) + (past->has_before ? span(&past->before) : 0);
+	past->has_before = false;
+	now->max += ahead_of(now, (uint16_t)other->max);
+	now->min = now->max + 1;
+	now->seen[0] = now->seen[1] = UINT64_MAX;
 }
 
 uint64_t sequence_expected(const struct numbering *now, const struct sequence_past *past)

@@ -32,6 +32,7 @@ struct sequence_past {
 
 enum sequence_verdict {
 	SEQUENCE_AHEAD,     /* higher than all before */
+	SEQUENCE_GAP,       /* the same, and numbers before it have not come */
 	SEQUENCE_REORDERED, /* lower, and new */
 	SEQUENCE_DUPLICATE,
 	SEQUENCE_RESTART /* a jump, to a new numbering or back to the one before */
@@ -59,6 +60,14 @@ static inline enum sequence_verdict sequence_note(struct numbering *now, struct 
 	*extended = ++now->max;
 	return SEQUENCE_AHEAD;
 }
+
+/* Has a number come, as far as the window tells? */
+bool sequence_seen(const struct numbering *now, const struct sequence_past *past, uint16_t number);
+
+/* Go on behind what another numbering of the same sender has: what came up to there counts as seen,
+ * and not as lost. */
+void sequence_follow(struct numbering *now, struct sequence_past *past,
+		     const struct numbering *other);
 
 /* How many packets there should have been. */
 uint64_t sequence_expected(const struct numbering *now, const struct sequence_past *past);

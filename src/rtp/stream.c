@@ -5,9 +5,12 @@
  *
  *   packet ─► numbering ─► kind ─► jitter, time step ─► open chunk ─► history
  *               '─ duplicate  '─ event
+ *
+ * How a stream ends is in stream_end.c.
  */
 #include "rtp/stream.h"
 
+#include "rtp/foreign.h"
 #include "rtp/media.h"
 #include "rtp/packet.h"
 #include "rtp/payload.h"
@@ -21,40 +24,21 @@
 
 /* ---- logs --------------------------------------------------------------------------------- */
 
-enum seen_kind {
-	SEEN_AUDIO,     /* of a closed chunk */
-	SEEN_REORDERED, /* counted as that, whatever else */
-	SEEN_DUPLICATE,
-	SEEN_EVENT,
-	SEEN_NEW_EVENT,
-	SEEN_DROPPED
-};
-
-static void log_seen(struct stream_log *log, int64_t arrival_us, uint16_t number,
-		     uint32_t payload_len, enum seen_kind kind)
-{
-	uint32_t at = log->count++ % STREAM_LOG;
-
-	log->arrival_us[at] = arrival_us;
-	log->number[at] = number;
-	log->payload_len[at] = (uint16_t)payload_len;
-	log->kind[at] = (uint8_t)kind;
-}
-
-static uint32_t log_entries(const struct stream_log *log)
-{
-	return log->count < STREAM_LOG ? log->count : STREAM_LOG;
-}
-
-/* The frames of a chunk that is about to be handed over. */
-static void log_chunk(const struct stream *s, struct stream_cold *c)
+/* The frames of a chunk that is about to be handed over.  Events are noted as they come. */
+static void log_chunk(const struct media *m, const struct stream *s, struct stream_cold *c)
 {
 	struct chunk_reader r;
 	struct rtp_frame f;
 
 	chunk_tail(&s->writer, STREAM_LOG, &r);
-	while (chunk_reader_next(&r, &f) == RC_OK)
-		log_seen(&c->closed, f.arrival_us, (uint16_t)f.sequence, f.payload_len, SEEN_AUDIO);
+	while (chunk_reader_next(&r, &f) == RC_OK) {
+		const struct media_payload *p =
+			c->noise ? stream_payload(m, s, f.payload_type) : NULL;
+		if (stream_is_event_type(c, f.payload_type))
+			continue;
+		stream_note_seen(&c->closed, f.arrival_us, (uint16_t)f.sequence, f.payload_len,
+				 p && p->kind == PAYLOAD_NOISE ? SEEN_NOISE : SEEN_AUDIO);
+	}
 }
 
 /* ---- the set ------------------------------------------------------------------------------ */
@@ -132,17 +116,19 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 	s->type = STREAM_TYPE_NONE;
 	s->clock_rate = CLOCK_RATE;
 	sequence_begin(&s->now, h->sequence);
+	loss_begin(&c->loss, s->now.min);
 	/* Sent to a party, it is the other one's voice. */
 	c->track = f->judged ? x->party : !x->party;
 	c->number = (uint16_t)(x->stream_base + x->streams_used++);
 	c->ptime_ms = x->ptime_ms;
+	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0);
+	c->leader = c->rival = NONE;
 	c->first_us = ts_ns / NS_PER_US;
 	c->first_timestamp = h->timestamp;
 	c->first_number = h->sequence;
 	c->next = f->stream;
 	f->stream = n;
 	t->live++;
-	count(m->counters, COUNT_STREAMS);
 	return n;
 }
 
@@ -154,14 +140,21 @@ static uint64_t call_number(const struct media *m, const struct stream *s)
 	return m->expects.calls[x->call].number;
 }
 
-static void send_record(struct media *m, uint32_t stream, int64_t until_us)
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
 {
 	const struct stream *s = &m->streams.at[stream];
 	struct stream_cold *c = &m->streams.cold[stream];
 	const struct flow *f = &m->flows.at[s->flow];
+	foreign_judge(m, stream);
 	struct stream_record r = { .call = call_number(m, s),
 				   .stream = c->number,
 				   .track = c->track,
+				   .foreign = c->foreign,
 				   .ssrc = s->ssrc,
 				   .src = f->src,
 				   .dst = f->dst,
@@ -180,13 +173,24 @@ static void send_record(struct media *m, uint32_t stream, int64_t until_us)
 				   .start_us = c->start_us,
 				   .end_us = c->end_us,
 				   .until_us = until_us,
-				   .complete = c->dropped == 0 && c->truncated == 0 };
+				   .complete = c->dropped == 0 && c->truncated == 0,
+				   .protection = c->protection,
+				   .relay_copies = c->relay_copies,
+				   .noise = c->noise,
+				   .sender_packets = c->sender_packets,
+				   .reports = c->reports,
+				   .remote_lost = c->remote_lost };
 	uint64_t expected = s->distinct ? sequence_expected(&s->now, &c->past) : 0;
 
 	r.lost = expected > s->distinct ? expected - s->distinct : 0;
+	/* A cut at the end may know of gaps what the count of the lost does not. */
+	r.loss_runs = least(loss_runs(&c->loss), r.lost);
+	r.loss_longest = least(loss_longest(&c->loss), r.lost);
 	memcpy(r.codec, c->codec, sizeof r.codec);
+	memcpy(r.fmtp, c->fmtp, sizeof r.fmtp);
 	memcpy(r.payload_types, c->types, sizeof r.payload_types);
 	r.jitter_ms = s->jitter / 16.0 * 1000.0 / s->clock_rate;
+	r.remote_jitter_ms = c->remote_jitter * 1000.0 / s->clock_rate;
 	r.ptime_ms = c->ptime_ms;
 	if (s->time_step)
 		r.ptime_ms = (uint32_t)(((uint64_t)s->time_step * 1000 + s->clock_rate / 2) /
@@ -198,15 +202,13 @@ static void send_record(struct media *m, uint32_t stream, int64_t until_us)
 
 /* ---- chunks ------------------------------------------------------------------------------- */
 
-/* The open chunk goes to its writer, and after the first, and then from time to time, what is known
- * of the stream. */
-static void hand_over(struct media *m, uint32_t stream, bool last)
+void stream_hand_over(struct media *m, uint32_t stream, bool last)
 {
 	struct stream *s = &m->streams.at[stream];
 	struct stream_cold *cold = &m->streams.cold[stream];
 	uint32_t frames = s->writer.frames;
 
-	log_chunk(s, cold);
+	log_chunk(m, s, cold);
 	struct chunk *c = chunk_close(&s->writer);
 	open_unlink(&m->streams, stream);
 	if (s->writer.sequence > cold->highest)
@@ -228,7 +230,16 @@ static void hand_over(struct media *m, uint32_t stream, bool last)
 	}
 	bool due = !cold->recorded || media_since(cold->end_us, cold->recorded_us) >= RECORD_US;
 	if (due && !last)
-		send_record(m, stream, 0);
+		stream_send_record(m, stream, 0);
+}
+
+void stream_drop_chunk(struct media *m, uint32_t stream)
+{
+	struct chunk_writer *w = &m->streams.at[stream].writer;
+
+	open_unlink(&m->streams, stream);
+	pool_put(m->chunks, w->chunk);
+	w->chunk = NULL;
 }
 
 void stream_tick(struct media *m, int64_t now_ns)
@@ -239,7 +250,7 @@ void stream_tick(struct media *m, int64_t now_ns)
 		int64_t since = media_since(now_ns, t->cold[t->oldest].opened_ns);
 		if (since < CHUNK_US * NS_PER_US && since > -CHUNK_US * NS_PER_US)
 			break;
-		hand_over(m, t->oldest, false);
+		stream_hand_over(m, t->oldest, false);
 	}
 }
 
@@ -256,7 +267,7 @@ static bool store_in_new(struct media *m, uint32_t stream, const struct chunk_fr
 		return false;
 	}
 	if (s->writer.chunk)
-		hand_over(m, stream, false);
+		stream_hand_over(m, stream, false);
 	struct chunk *c = pool_get(m->chunks);
 	if (!c) {
 		count(m->counters, COUNT_RTP_NO_BUFFER);
@@ -322,6 +333,8 @@ static void name_codec(struct stream *s, struct stream_cold *c, const struct med
 {
 	memcpy(c->codec, p->codec, sizeof c->codec);
 	c->codec[sizeof c->codec - 1] = '\0';
+	memcpy(c->fmtp, p->fmtp, sizeof c->fmtp);
+	c->fmtp[sizeof c->fmtp - 1] = '\0';
 	c->channels = p->channels ? p->channels : 1;
 	c->named = by_map;
 	if (p->clock_rate >= 1000 && p->clock_rate <= 1000000)
@@ -362,7 +375,9 @@ void stream_remap(struct media *m, uint32_t stream)
 	struct stream *s = &m->streams.at[stream];
 	struct stream_cold *c = &m->streams.cold[stream];
 
+	const struct flow *f = &m->flows.at[s->flow];
 	s->type = STREAM_TYPE_NONE;
+	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0);
 	if (c->channels == 0 || c->named || c->types_count == 0)
 		return;
 	const struct media_payload *p =
@@ -371,37 +386,87 @@ void stream_remap(struct media *m, uint32_t stream)
 		name_codec(s, c, p, !is_static(p));
 }
 
-/* A telephone-event packet: counted, never kept, for digits may be card numbers.  All packets of
- * one event have its timestamp (RFC 4733, 2.3). */
-static void take_event(struct media *m, const struct stream *s, struct stream_cold *c,
-		       const struct datagram *d, const struct rtp_header *h)
+const struct media_payload *stream_payload(const struct media *m, const struct stream *s,
+					   uint8_t type)
 {
-	bool known = (c->event_count > 0 && c->event_timestamps[0] == h->timestamp) ||
-		     (c->event_count > 1 && c->event_timestamps[1] == h->timestamp);
+	return expect_payload(&m->expects, m->flows.at[s->flow].expect, type);
+}
+
+/* Its length as stored, and as it was on the wire. */
+static inline void measure(struct chunk_frame *f, const struct datagram *d)
+{
+	f->stored = f->header->extra_len + f->header->payload_len + f->header->padding_len;
+	f->wire = d->wire_len > d->len ? d->wire_len - RTP_HEADER : f->stored;
+}
+
+/* Count what became of a frame that was to be stored. */
+static inline void note_stored(struct media *m, struct stream_cold *c, const struct chunk_frame *f,
+			       enum counter as)
+{
+	if (UNLIKELY(f->wire > f->stored)) {
+		c->truncated++;
+		count(m->counters, COUNT_RTP_TRUNCATED);
+	}
+	count(m->counters, as);
+}
+
+/* Events are digits, and these may be card numbers: only where the policy says so they are kept. */
+static void store_event(struct media *m, uint32_t stream, const struct datagram *d,
+			struct chunk_frame *f)
+{
+	struct stream_cold *c = &m->streams.cold[stream];
+	uint8_t type = f->header->payload_type;
+
+	if (!m->expects.at[m->flows.at[m->streams.at[stream].flow].expect].keep_events) {
+		count(m->counters, COUNT_RTP_EVENT);
+		return;
+	}
+	measure(f, d);
+	c->event_types[type >> 6] |= UINT64_C(1) << (type & 63);
+	if (store(m, stream, f, d->ts_ns))
+		note_stored(m, c, f, COUNT_RTP_EVENT_STORED);
+	else
+		c->dropped++;
+}
+
+/* A telephone-event packet.  All packets of one event have its timestamp (RFC 4733, 2.3). */
+static void take_event(struct media *m, uint32_t stream, const struct datagram *d,
+		       struct chunk_frame *f)
+{
+	const struct stream *s = &m->streams.at[stream];
+	struct stream_cold *c = &m->streams.cold[stream];
+	uint32_t timestamp = f->header->timestamp;
+	bool known = (c->event_count > 0 && c->event_timestamps[0] == timestamp) ||
+		     (c->event_count > 1 && c->event_timestamps[1] == timestamp);
 
 	if (!known) {
 		c->event_timestamps[1] = c->event_timestamps[0];
-		c->event_timestamps[0] = h->timestamp;
+		c->event_timestamps[0] = timestamp;
 		c->event_count = c->event_count ? 2 : 1;
 		c->events++;
 	}
 	c->others++;
-	log_seen(&c->aside, d->ts_ns / NS_PER_US, h->sequence, 0,
-		 known ? SEEN_EVENT : SEEN_NEW_EVENT);
-	count(m->counters, COUNT_RTP_EVENT);
+	stream_note_seen(&c->aside, f->arrival_us, f->header->sequence, 0,
+			 known ? SEEN_EVENT : SEEN_NEW_EVENT);
 	media_alive(m, m->expects.at[m->flows.at[s->flow].expect].call, d->ts_ns);
+	store_event(m, stream, d, f);
 }
 
 /* The payload type is not that of the packet before: an event? */
 static bool is_event(struct media *m, struct stream *s, struct stream_cold *c,
 		     const struct rtp_header *h)
 {
-	const struct media_payload *p =
-		expect_payload(&m->expects, m->flows.at[s->flow].expect, h->payload_type);
+	uint8_t type = h->payload_type;
+	const struct media_payload *p = stream_payload(m, s, type);
+	bool beside = c->types_count > 0 && !memchr(c->types, type, c->types_count);
 
-	if (p && p->kind == PAYLOAD_EVENT)
+	if (p ? p->kind == PAYLOAD_EVENT : beside && payload_is_like_event(h))
 		return true;
-	note_type(s, c, h->payload_type, p);
+	note_type(s, c, type, p);
+	if (p && p->kind == PAYLOAD_NOISE) {
+		c->noise++;
+		s->type = STREAM_TYPE_NONE; /* the next is to be counted too */
+	}
 	return false;
 }
 
@@ -411,11 +476,11 @@ static void take_reordered(struct media *m, uint32_t stream, const struct chunk_
 	struct stream_cold *c = &m->streams.cold[stream];
 
 	if (s->writer.chunk && is_over(&s->writer, f->arrival_us))
-		hand_over(m, stream, false);
+		stream_hand_over(m, stream, false);
 	if (s->writer.sequence > c->highest)
 		c->highest = s->writer.sequence;
 	c->reordered++;
-	log_seen(&c->aside, f->arrival_us, (uint16_t)f->sequence, 0, SEEN_REORDERED);
+	stream_note_seen(&c->aside, f->arrival_us, (uint16_t)f->sequence, 0, SEEN_REORDERED);
 	count(m->counters, COUNT_RTP_REORDERED);
 	if (f->sequence < c->closed_highest) {
 		c->late++;
@@ -423,12 +488,40 @@ static void take_reordered(struct media *m, uint32_t stream, const struct chunk_
 	}
 }
 
+/* A number that came by a relay's copy before is no duplicate, but the other of the two. */
+static bool was_merged(struct stream_cold *c, uint16_t number)
+{
+	uint32_t *merged = &c->merged[number % STREAM_MERGED];
+
+	if (*merged != (UINT32_C(0x10000) | number))
+		return false;
+	*merged = 0;
+	return true;
+}
+
 static void take_duplicate(struct media *m, struct stream_cold *c, int64_t arrival_us,
 			   uint16_t number)
 {
+	if (was_merged(c, number)) {
+		c->relay_copies++;
+		count(m->counters, COUNT_RTP_RELAY_COPY);
+		return;
+	}
 	c->duplicates++;
-	log_seen(&c->aside, arrival_us, number, 0, SEEN_DUPLICATE);
+	stream_note_seen(&c->aside, arrival_us, number, 0, SEEN_DUPLICATE);
 	count(m->counters, COUNT_RTP_DUPLICATE);
+}
+
+/* Which numbers have not come, now that one came out of turn.  `before`: the highest until then. */
+static void note_loss(struct stream_cold *c, enum sequence_verdict verdict, uint64_t sequence,
+		      uint64_t before)
+{
+	if (verdict == SEQUENCE_GAP)
+		loss_gap(&c->loss, sequence, sequence - before);
+	else if (verdict == SEQUENCE_REORDERED)
+		loss_late(&c->loss, sequence);
+	else
+		loss_begin(&c->loss, sequence);
 }
 
 void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
@@ -437,19 +530,22 @@ void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 	struct stream *s = &m->streams.at[stream];
 	struct stream_cold *c = &m->streams.cold[stream];
 	struct chunk_frame f = { .arrival_us = d->ts_ns / NS_PER_US, .header = h };
+	uint64_t before = s->now.max;
 	enum sequence_verdict verdict = sequence_note(&s->now, &c->past, h->sequence, &f.sequence);
 
-	if (UNLIKELY(verdict == SEQUENCE_DUPLICATE)) {
-		take_duplicate(m, c, f.arrival_us, h->sequence);
-		return;
+	if (UNLIKELY(verdict != SEQUENCE_AHEAD)) {
+		if (verdict == SEQUENCE_DUPLICATE) {
+			take_duplicate(m, c, f.arrival_us, h->sequence);
+			return;
+		}
+		note_loss(c, verdict, f.sequence, before);
 	}
 	s->distinct++;
 	if (UNLIKELY(h->payload_type != s->type) && is_event(m, s, c, h)) {
-		take_event(m, s, c, d, h);
+		take_event(m, stream, d, &f);
 		return;
 	}
-	f.stored = h->extra_len + h->payload_len + h->padding_len;
-	f.wire = d->wire_len > d->len ? d->wire_len - RTP_HEADER : f.stored;
+	measure(&f, d);
 	if (UNLIKELY(verdict == SEQUENCE_REORDERED))
 		take_reordered(m, stream, &f);
 	if (LIKELY(s->writer.sequence != 0 && verdict != SEQUENCE_RESTART))
@@ -457,127 +553,50 @@ void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 	s->bytes += h->payload_len;
 	if (UNLIKELY(!store(m, stream, &f, d->ts_ns))) {
 		c->dropped++;
-		log_seen(&c->aside, f.arrival_us, h->sequence, h->payload_len, SEEN_DROPPED);
+		stream_note_seen(&c->aside, f.arrival_us, h->sequence, h->payload_len,
+				 SEEN_DROPPED);
 		return;
 	}
-	if (UNLIKELY(f.wire > f.stored)) {
-		c->truncated++;
-		count(m->counters, COUNT_RTP_TRUNCATED);
-	}
-	count(m->counters, COUNT_RTP_STORED);
+	note_stored(m, c, &f, COUNT_RTP_STORED);
 }
 
-/* ---- the end ------------------------------------------------------------------------------ */
-
-struct cutting {
-	struct counters *counters;
-	struct stream *s;
-	struct stream_cold *c;
-};
-
-/* A stored frame that came after the end. */
-static void uncount_audio(const struct cutting *cut, uint16_t number, uint32_t payload_len)
+/* What makes a header of a frame read back. */
+static struct rtp_header header_of(const struct stream *s, const struct rtp_frame *f)
 {
-	sequence_undo(&cut->s->now, number);
-	cut->s->distinct--;
-	cut->s->bytes -= payload_len;
-	cut->c->cut++;
-	count(cut->counters, COUNT_RTP_CUT);
+	return (struct rtp_header){ .first_octet = f->first_octet,
+				    .payload_type = f->payload_type,
+				    .marker = f->marker,
+				    .sequence = (uint16_t)f->sequence,
+				    .timestamp = f->timestamp,
+				    .ssrc = s->ssrc,
+				    .extra = f->extra,
+				    .extra_len = f->extra_len,
+				    .payload = f->payload,
+				    .payload_len = f->payload_len,
+				    .padding_len = f->padding_len };
 }
 
-static void cut_frame(void *ctx, const struct rtp_frame *f)
-{
-	const struct cutting *cut = ctx;
-
-	if (f->wire_len > f->extra_len + f->payload_len + f->padding_len)
-		cut->c->truncated--;
-	uncount_audio(cut, (uint16_t)f->sequence, f->payload_len);
-}
-
-/* What else was counted of a packet that came after the end. */
-static void uncount_aside(const struct cutting *cut, enum seen_kind kind, uint16_t number,
-			  uint32_t payload_len)
-{
-	struct stream_cold *c = cut->c;
-
-	if (kind == SEEN_DUPLICATE || kind == SEEN_REORDERED) {
-		c->duplicates -= kind == SEEN_DUPLICATE;
-		c->reordered -= kind == SEEN_REORDERED;
-		return;
-	}
-	sequence_undo(&cut->s->now, number);
-	cut->s->distinct--;
-	if (kind == SEEN_DROPPED) {
-		cut->s->bytes -= payload_len;
-		c->dropped--;
-		return;
-	}
-	c->others--;
-	c->events -= kind == SEEN_NEW_EVENT;
-}
-
-/* Take back what the logs say came after until_us.  Gives the arrival of the newest closed frame
- * that did not, or until_us when the log does not reach back so far. */
-static int64_t cut_logs(const struct cutting *cut, int64_t until_us)
-{
-	const struct stream_log *closed = &cut->c->closed, *aside = &cut->c->aside;
-	int64_t kept_us = INT64_MIN;
-
-	for (uint32_t i = 0; i < log_entries(aside); i++)
-		if (aside->arrival_us[i] > until_us)
-			uncount_aside(cut, (enum seen_kind)aside->kind[i], aside->number[i],
-				      aside->payload_len[i]);
-	for (uint32_t i = 0; i < log_entries(closed); i++) {
-		if (closed->arrival_us[i] > until_us)
-			uncount_audio(cut, closed->number[i], closed->payload_len[i]);
-		else if (closed->arrival_us[i] > kept_us)
-			kept_us = closed->arrival_us[i];
-	}
-	return kept_us == INT64_MIN ? until_us : kept_us;
-}
-
-/* What came after until_us is no part of the call: it goes from the open chunk, and from the
- * figures. */
-static void cut_tail(struct media *m, uint32_t stream, int64_t until_us)
+void stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *from)
 {
 	struct stream *s = &m->streams.at[stream];
 	struct stream_cold *c = &m->streams.cold[stream];
-	struct cutting cut = { m->counters, s, c };
-	bool over = s->writer.arrival_us > until_us;
+	struct rtp_header h = header_of(s, from);
+	struct chunk_frame f = { .arrival_us = from->arrival_us, .header = &h };
+	uint64_t before = s->now.max;
+	enum sequence_verdict verdict = sequence_note(&s->now, &c->past, h.sequence, &f.sequence);
 
-	if (over && s->writer.chunk) {
-		chunk_cut(&s->writer, until_us, cut_frame, &cut);
-		over = s->writer.frames == 0;
-		if (over) {
-			open_unlink(&m->streams, stream);
-			pool_put(m->chunks, s->writer.chunk);
-			s->writer.chunk = NULL;
-		}
-	}
-	int64_t kept_us = cut_logs(&cut, until_us);
-	c->end_us = over ? kept_us : s->writer.arrival_us;
-	sequence_settle(&s->now);
-}
-
-void stream_end(struct media *m, uint32_t stream, int64_t until_ns)
-{
-	struct stream_set *t = &m->streams;
-	struct stream *s = &t->at[stream];
-	struct stream_cold *c = &t->cold[stream];
-	struct flow *f = &m->flows.at[s->flow];
-	bool all = until_ns == INT64_MAX;
-	int64_t until_us = until_ns / NS_PER_US;
-
-	ASSERT(f->stream == stream);
-	c->end_us = s->writer.arrival_us;
-	if (!all)
-		cut_tail(m, stream, until_us);
-	if (s->writer.chunk)
-		hand_over(m, stream, true);
-	if (s->distinct > 0 || c->recorded)
-		send_record(m, stream, all ? 0 : until_us);
-	f->stream = c->next;
-	c->next = t->free;
-	t->free = stream;
-	t->live--;
+	if (verdict == SEQUENCE_DUPLICATE)
+		return;
+	if (verdict != SEQUENCE_AHEAD)
+		note_loss(c, verdict, f.sequence, before);
+	s->distinct++;
+	if (is_event(m, s, c, &h))
+		c->others++;
+	else
+		s->bytes += h.payload_len;
+	f.stored = h.extra_len + h.payload_len + h.padding_len;
+	f.wire = from->wire_len;
+	c->truncated += f.wire > f.stored;
+	if (!store(m, stream, &f, from->arrival_us * NS_PER_US))
+		c->dropped++;
 }

@@ -15,11 +15,21 @@
 
 #include "rtp/chunk.h"
 #include "rtp/flow.h"
+#include "rtp/loss.h"
 #include "rtp/rtp.h"
 #include "rtp/sequence.h"
 
 #define STREAM_LOG       16 /* packets */
+#define STREAM_MERGED    16 /* packets taken from a relay's copy that are remembered */
 #define STREAM_TYPE_NONE 0xff
+
+/* Whether packets of a stream go straight to its chunk, or the long way round. */
+enum stream_role {
+	STREAM_PLAIN, /* straight */
+	STREAM_WATCH, /* its call has another stream of this SSRC: one may turn out a relay's copy */
+	STREAM_COPY,  /* a relay's copy of another stream: nothing is stored here */
+	STREAM_DISCARD /* stands for a flow of which nothing is kept */
+};
 
 struct media;
 
@@ -33,6 +43,7 @@ struct stream {
 	uint32_t time_step; /* most usual difference of timestamps, 0 unknown */
 	uint8_t type;       /* a payload type that is known to be stored, or STREAM_TYPE_NONE */
 	uint8_t votes;      /* for time_step */
+	uint8_t role;       /* enum stream_role */
 	/* second line: where does it go */
 	_Alignas(64) struct chunk_writer writer;
 	uint64_t bytes; /* of audio payload */
@@ -40,12 +51,23 @@ struct stream {
 };
 _Static_assert(sizeof(struct stream) == 128, "two cache lines, fetched as a pair");
 
+/* What was counted of a packet. */
+enum seen_kind {
+	SEEN_AUDIO,     /* of a closed chunk */
+	SEEN_NOISE,     /* the same */
+	SEEN_REORDERED, /* counted as that, whatever else */
+	SEEN_DUPLICATE,
+	SEEN_EVENT,
+	SEEN_NEW_EVENT,
+	SEEN_DROPPED
+};
+
 /* The last packets of some kinds. */
 struct stream_log {
 	int64_t arrival_us[STREAM_LOG];
 	uint16_t number[STREAM_LOG], payload_len[STREAM_LOG];
-	uint8_t kind[STREAM_LOG];
-	uint32_t count; /* of all there were; the place is count % STREAM_LOG */
+	uint8_t kind[STREAM_LOG]; /* enum seen_kind */
+	uint32_t count;           /* of all there were; the place is count % STREAM_LOG */
 };
 
 /* What is needed when chunks open and close, and for what is unusual. */
@@ -69,8 +91,10 @@ struct stream_cold {
 	struct sequence_past past;
 	struct stream_log closed; /* frames of closed chunks */
 	struct stream_log aside;  /* packets not stored, and those reordered */
-	uint64_t others;          /* distinct packets that are no audio: events */
-	uint64_t late, duplicates, reordered, events, dropped, truncated, cut;
+	struct loss loss;
+	uint64_t others; /* distinct packets that are no audio: events */
+	uint64_t late, duplicates, reordered, events, dropped, truncated, cut, noise;
+	uint64_t event_types[2];      /* bits: payload types stored that are events */
 	uint32_t event_timestamps[2]; /* the last two events */
 	uint8_t event_count;          /* how many of those are set */
 	uint8_t types_count;
@@ -78,6 +102,25 @@ struct stream_cold {
 	uint8_t channels;
 	uint32_t ptime_ms; /* as the SDP says */
 	char codec[32];
+	char fmtp[64];
+	uint8_t protection; /* enum protection */
+	/* relay.c */
+	bool counted;    /* as a stream begun */
+	bool mergeable;  /* a copy's packets may stand in for those its leader lacks */
+	uint32_t leader; /* of a copy */
+	uint32_t copies; /* streams that are copies of this one */
+	uint64_t relay_copies;
+	uint32_t merged[STREAM_MERGED]; /* numbers that came by a copy first, | 0x10000; 0: none */
+	/* foreign.c */
+	bool foreign, suspect;
+	bool said_bye;  /* RTCP */
+	uint32_t rival; /* the stream that a suspect is beside */
+	uint16_t rival_number;
+	uint64_t rival_had, had; /* packets of both when the suspicion arose */
+	/* rtcp.c */
+	uint64_t reports;
+	uint32_t sender_packets, remote_lost, remote_jitter;
+	uint32_t last_report; /* a mirrored copy of it is none more */
 };
 
 struct stream_set {
@@ -90,16 +133,19 @@ struct stream_set {
 bool stream_set_init(struct stream_set *t, uint32_t max);
 void stream_set_release(struct stream_set *t);
 
-/* Begin a stream on flow `flow`, with its first packet's header (which is not taken yet).  NONE: no
- * more streams, for the recorder or for the expectation. */
+/* Begin a stream on flow `flow`, with its first packet's header (which is not taken yet, nor is the
+ * stream counted).  NONE: no more streams, for the recorder or for the expectation. */
 uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, int64_t ts_ns);
 
 /* Take one RTP packet: count what becomes of it, keep its bytes if it is audio. */
 void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		 const struct rtp_header *h);
 
+/* The same for a frame of another stream's open chunk, which has been counted there. */
+void stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *f);
+
 /* End the first stream of its flow's list: cut what came after until_ns (INT64_MAX: nothing), hand
- * over its open chunk, send its last record, free it. */
+ * over its open chunk, send its last record, free it.  (stream_end.c) */
 void stream_end(struct media *m, uint32_t stream, int64_t until_ns);
 
 /* Signalling has said more of what the payload types are. */
@@ -107,5 +153,32 @@ void stream_remap(struct media *m, uint32_t stream);
 
 /* Close the chunks that have been open for a second. */
 void stream_tick(struct media *m, int64_t now_ns);
+
+/* ---- between the files of this folder ---- */
+
+/* The open chunk (there is one) goes to its writer, and after the first, and then from time to time, what is known
+ * of the stream. */
+void stream_hand_over(struct media *m, uint32_t stream, bool last);
+/* The open chunk goes back to the pool, as if it had never been. */
+void stream_drop_chunk(struct media *m, uint32_t stream);
+void stream_send_record(struct media *m, uint32_t stream, int64_t until_us);
+/* What a payload type is to a stream; NULL: nobody knows. */
+const struct media_payload *stream_payload(const struct media *m, const struct stream *s,
+					   uint8_t type);
+static inline bool stream_is_event_type(const struct stream_cold *c, uint8_t type)
+{
+	return c->event_types[type >> 6 & 1] >> (type & 63) & 1;
+}
+
+static inline void stream_note_seen(struct stream_log *log, int64_t arrival_us, uint16_t number,
+				    uint32_t payload_len, enum seen_kind kind)
+{
+	uint32_t at = log->count++ % STREAM_LOG;
+
+	log->arrival_us[at] = arrival_us;
+	log->number[at] = number;
+	log->payload_len[at] = (uint16_t)payload_len;
+	log->kind[at] = (uint8_t)kind;
+}
 
 #endif

@@ -70,6 +70,8 @@ static void take_stream(void *ctx, const struct stream_record *s)
 	ASSERT(s->packets < 1u << 30 && s->lost < 1u << 30 && s->events < 1u << 30);
 	ASSERT(s->reordered < 1u << 30 && s->duplicates < 1u << 30 && s->dropped < 1u << 30);
 	ASSERT(s->truncated < 1u << 30 && s->bytes < UINT64_C(1) << 40);
+	ASSERT(s->noise < 1u << 30 && s->relay_copies < 1u << 30 && s->loss_runs <= s->lost);
+	ASSERT(s->loss_longest <= s->lost && s->foreign <= 1 && s->protection < PROTECTIONS);
 }
 
 static void take_done(void *ctx, uint64_t call)
@@ -86,14 +88,32 @@ static void take_alive(void *ctx, uint64_t call, int64_t ts_ns)
 	(void)ts_ns;
 }
 
+static void take_orphan(void *ctx, const struct media_orphan *o)
+{
+	struct run *r = ctx;
+	struct media_expect e = { .call = 9, .at = o->dst, .from_ns = o->first_ns, .orphan = true };
+	ASSERT(o->payload_type < 128);
+	media_expect(r->media, &e);
+}
+
+static void take_remark(void *ctx, uint64_t call, const char *coverage)
+{
+	(void)ctx;
+	(void)call;
+	ASSERT(coverage[0]);
+}
+
 static void assert_law(const struct run *r)
 {
-	static const enum counter kinds[] = { COUNT_RTP_STORED,    COUNT_RTP_EVENT,
-					      COUNT_RTP_DUPLICATE, COUNT_RTP_MALFORMED,
-					      COUNT_RTP_AFTER_END, COUNT_RTP_BEFORE_START,
-					      COUNT_RTP_NO_BUFFER, COUNT_RTP_STREAM_LIMIT,
-					      COUNT_RTP_OVERSIZE,  COUNT_RTCP,
-					      COUNT_MEDIA_OTHER };
+	static const enum counter kinds[] = {
+		COUNT_RTP_STORED,     COUNT_RTP_EVENT,        COUNT_RTP_DUPLICATE,
+		COUNT_RTP_MALFORMED,  COUNT_RTP_AFTER_END,    COUNT_RTP_BEFORE_START,
+		COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT, COUNT_RTP_OVERSIZE,
+		COUNT_RTCP,           COUNT_MEDIA_OTHER,      COUNT_RTP_EVENT_STORED,
+		COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,     COUNT_RTCP_ENCRYPTED,
+		COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,       COUNT_MEDIA_DTLS,
+		COUNT_MEDIA_ZRTP
+	};
 	static const enum counter gone[] = { COUNT_PEN_RELEASED, COUNT_PEN_EXPIRED, COUNT_PEN_FULL,
 					     COUNT_PEN_OLD };
 	const struct counters *c = &r->counters;
@@ -111,16 +131,18 @@ static void assert_law(const struct run *r)
 	       r->sent);
 }
 
+/* A handful of addresses, one of them a multicast group; port 4001 is RTCP's. */
 static struct endpoint place(uint8_t n)
 {
 	struct endpoint e;
-	endpoint_set_v4(&e, (const uint8_t[4]){ 10, 0, 0, n & 3 }, 4000);
+	endpoint_set_v4(&e, (const uint8_t[4]){ (n & 3) == 3 ? 239 : 10, 0, 0, n & 3 }, 4000);
 	return e;
 }
 
 static void send(struct run *r, uint8_t flow, const uint8_t *bytes, uint32_t len, uint32_t more)
 {
 	struct datagram d = { r->now, place(flow), place(flow >> 2), bytes, len, len + more };
+	d.dst.port = (uint16_t)(d.dst.port + (flow >> 7));
 	enum media_verdict v;
 
 	media_burst(r->media, &d, 1, &v);
@@ -176,7 +198,16 @@ static void expect(struct run *r, struct bytes *b)
 				  .stream_base = bytes_u8(b),
 				  .from_ns = r->now - (int64_t)bytes_u8(b) * 10 * NS_PER_MS,
 				  .ptime_ms = 20 };
-	e.payloads[0] = (struct media_payload){ 0, PAYLOAD_AUDIO, 1, 8000, "PCMU" };
+	uint8_t flags = bytes_u8(b);
+	e.protection = (flags & 7) % PROTECTIONS;
+	e.keep_events = flags & 8;
+	e.discard = (flags & 0x30) == 0x30;
+	e.orphan = flags & 0x40;
+	if (flags & 0x80) {
+		e.rtcp = e.at;
+		e.rtcp.port++;
+	}
+	e.payloads[0] = (struct media_payload){ 0, PAYLOAD_AUDIO, 1, 8000, "PCMU", "" };
 	e.payloads[1] = (struct media_payload){ .type = bytes_u8(b) & 0x7f,
 						.kind = bytes_u8(b) % 3,
 						.channels = 2,
@@ -237,7 +268,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    .max_expects = 1 + (sizes >> 4),
 				    .audio_bytes = 6 * sizeof(struct chunk),
 				    .pen_bytes = 20 * 256,
-				    .sink = { &r, take_chunk, take_stream, take_done, take_alive },
+				    .sink = { .ctx = &r,
+					      .chunk = take_chunk,
+					      .stream = take_stream,
+					      .done = take_done,
+					      .alive = take_alive,
+					      .orphan = take_orphan,
+					      .remark = take_remark },
 				    .counters = &r.counters };
 
 	memset(&r, 0, sizeof r);
@@ -248,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		one_step(&r, &b);
 		assert_law(&r);
 	}
-	for (uint64_t call = 0; call < 8; call++) {
+	for (uint64_t call = 0; call < 10; call++) {
 		struct media_forget f = { .call = call, .all = true, .until_ns = INT64_MAX };
 		media_forget(r.media, &f);
 	}

@@ -48,6 +48,12 @@ struct rig {
 	uint64_t done[64], alive[4096];
 	int64_t alive_ns[4096];
 	size_t done_count, alive_count;
+	struct media_orphan orphans[64];
+	struct {
+		uint64_t call;
+		const char *name;
+	} remarks[64];
+	size_t orphans_count, remarks_count;
 	uint64_t chunks;
 	size_t chunk_bytes;  /* of all bodies */
 	size_t last_payload; /* of the newest chunk */
@@ -179,6 +185,30 @@ static void rig_alive(void *ctx, uint64_t call, int64_t ts_ns)
 	r->alive_ns[r->alive_count++] = ts_ns;
 }
 
+static void rig_orphan(void *ctx, const struct media_orphan *o)
+{
+	struct rig *r = ctx;
+	assert_true(r->orphans_count < 64);
+	r->orphans[r->orphans_count++] = *o;
+}
+
+static void rig_remark(void *ctx, uint64_t call, const char *name)
+{
+	struct rig *r = ctx;
+	assert_true(r->remarks_count < 64);
+	r->remarks[r->remarks_count].call = call;
+	r->remarks[r->remarks_count++].name = name;
+}
+
+/* How often a call was remarked so. */
+__attribute__((unused)) static int remarked(const struct rig *r, uint64_t call, const char *name)
+{
+	int n = 0;
+	for (size_t i = 0; i < r->remarks_count; i++)
+		n += r->remarks[i].call == call && strcmp(r->remarks[i].name, name) == 0;
+	return n;
+}
+
 /* ---- the rig ---- */
 
 __attribute__((unused)) static struct media_config rig_config(void)
@@ -196,7 +226,13 @@ __attribute__((unused)) static struct rig *rig_new(struct media_config cfg)
 	r->counters = aligned_alloc(64, sizeof *r->counters);
 	assert_non_null(r->counters);
 	memset(r->counters, 0, sizeof *r->counters);
-	cfg.sink = (struct media_sink){ r, rig_chunk, rig_stream, rig_done, rig_alive };
+	cfg.sink = (struct media_sink){ .ctx = r,
+					.chunk = rig_chunk,
+					.stream = rig_stream,
+					.done = rig_done,
+					.alive = rig_alive,
+					.orphan = rig_orphan,
+					.remark = rig_remark };
 	cfg.counters = r->counters;
 	r->media = media_new(&cfg);
 	assert_non_null(r->media);
@@ -212,10 +248,13 @@ static uint64_t counted(const struct rig *r, enum counter id)
 static void rig_law(const struct rig *r)
 {
 	static const enum counter kinds[] = {
-		COUNT_RTP_STORED,    COUNT_RTP_EVENT,        COUNT_RTP_DUPLICATE,
-		COUNT_RTP_MALFORMED, COUNT_RTP_AFTER_END,    COUNT_RTP_BEFORE_START,
-		COUNT_RTP_NO_BUFFER, COUNT_RTP_STREAM_LIMIT, COUNT_RTP_OVERSIZE,
-		COUNT_RTCP,          COUNT_MEDIA_OTHER,
+		COUNT_RTP_STORED,     COUNT_RTP_EVENT,        COUNT_RTP_DUPLICATE,
+		COUNT_RTP_MALFORMED,  COUNT_RTP_AFTER_END,    COUNT_RTP_BEFORE_START,
+		COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT, COUNT_RTP_OVERSIZE,
+		COUNT_RTCP,           COUNT_MEDIA_OTHER,      COUNT_RTP_EVENT_STORED,
+		COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,     COUNT_RTCP_ENCRYPTED,
+		COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,       COUNT_MEDIA_DTLS,
+		COUNT_MEDIA_ZRTP,
 	};
 	uint64_t sum = 0;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -347,10 +386,11 @@ __attribute__((unused)) static struct media_expect expectation(uint64_t call, st
 				  .from_ns = from_ns,
 				  .payloads_count = 4,
 				  .ptime_ms = 20 };
-	e.payloads[0] = (struct media_payload){ 0, PAYLOAD_AUDIO, 1, 8000, "PCMU" };
-	e.payloads[1] = (struct media_payload){ 8, PAYLOAD_AUDIO, 1, 8000, "PCMA" };
-	e.payloads[2] = (struct media_payload){ 101, PAYLOAD_EVENT, 1, 8000, "telephone-event" };
-	e.payloads[3] = (struct media_payload){ 13, PAYLOAD_NOISE, 1, 8000, "CN" };
+	e.payloads[0] = (struct media_payload){ 0, PAYLOAD_AUDIO, 1, 8000, "PCMU", "" };
+	e.payloads[1] = (struct media_payload){ 8, PAYLOAD_AUDIO, 1, 8000, "PCMA", "" };
+	e.payloads[2] =
+		(struct media_payload){ 101, PAYLOAD_EVENT, 1, 8000, "telephone-event", "" };
+	e.payloads[3] = (struct media_payload){ 13, PAYLOAD_NOISE, 1, 8000, "CN", "" };
 	return e;
 }
 

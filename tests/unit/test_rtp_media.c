@@ -136,7 +136,7 @@ static void other_protocols_on_a_media_port_are_counted(void **state)
 	(void)state;
 	struct rig *r = rig_new(rig_config());
 	struct endpoint a = ep(1, 4000), b = ep(2, 5000);
-	const uint8_t stun[20] = { 0, 1 }, rtcp[28] = { 0x80, 200 }, junk[30] = { 0x55 };
+	const uint8_t stun[20] = { 0, 1 }, rtcp[28] = { 0x80, 200, 0, 6 }, junk[30] = { 0x55 };
 	const char sip[] = "BYE sip:1@192.0.2.1 SIP/2.0\r\n\r\n";
 	rig_expect(r, 1, a, TRACK_CALLER, T0);
 	for (int i = 0; i < 2; i++) { /* before there is a flow, and then */
@@ -150,7 +150,8 @@ static void other_protocols_on_a_media_port_are_counted(void **state)
 		t.seq = (uint16_t)(t.seq + i);
 		(void)talk(r, &t);
 	}
-	expect_count(r, MEDIA_OTHER, 4);
+	expect_count(r, MEDIA_STUN, 2);
+	expect_count(r, MEDIA_OTHER, 2);
 	expect_count(r, RTCP, 2);
 	expect_count(r, RTP_MALFORMED, 2);
 	expect_count(r, RTP_STORED, 2);

@@ -103,10 +103,13 @@ static void tells_what_shares_a_port(void **state)
 		{ "\0\0\0\0", 4, PACKET_OTHER }, /* keep-alive */
 		{ "\0\1\0\0\x21\x12\xa4\x42"
 		  "aaaaaaaaaaaa",
-		  20, PACKET_OTHER },                                     /* STUN */
-		{ "\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\0", 13, PACKET_OTHER }, /* DTLS */
-		{ "\x80\xc8\0\6aaaaaaaa", 12, PACKET_RTCP },              /* sender report */
-		{ "\x80\xcc\0\1aaaa", 8, PACKET_RTCP },                   /* short, APP */
+		  20, PACKET_STUN },
+		{ "\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\0", 13, PACKET_DTLS },
+		{ "\x10\0\0\1ZRTPaaaa", 12, PACKET_ZRTP },
+		{ "\x10\0\0\1ZRTQaaaa", 12, PACKET_OTHER },
+		{ "\x10\0\0\1ZRTP", 8, PACKET_OTHER },          /* too short */
+		{ "\x80\xc8\0\6aaaaaaaa", 12, PACKET_RTCP },    /* sender report */
+		{ "\x80\xcc\0\1aaaa", 8, PACKET_RTCP },         /* short, APP */
 		{ "\x80\x48\0\6aaaaaaaa", 12, PACKET_RTP },     /* type 72 without marker */
 		{ "\x80\0\0\1aaaa", 8, PACKET_OTHER },          /* too short */
 		{ "\x80\0\0\1aaaabbbb", 12, PACKET_RTP },       /* no payload */

@@ -385,7 +385,7 @@ static void codecs_come_from_the_sdp_then_from_rfc_3551(void **state)
 	(void)state;
 	struct rig *r = rig_new(rig_config());
 	struct media_expect e = expectation(1, ep(1, 4000), TRACK_CALLER, T0);
-	e.payloads[0] = (struct media_payload){ 97, PAYLOAD_AUDIO, 2, 48000, "opus" };
+	e.payloads[0] = (struct media_payload){ 97, PAYLOAD_AUDIO, 2, 48000, "opus", "" };
 	media_expect(r->media, &e);
 	struct talker opus = talker(ep(2, 5000), ep(1, 4000), 1, T0), g729 = opus, who = opus;
 	opus.type = 97;
@@ -418,8 +418,9 @@ static void a_new_sdp_changes_the_map_of_streams_there_are(void **state)
 	talk_n(r, &t, 5);
 	struct media_expect e = expectation(1, t.dst, TRACK_CALLER, T0);
 	e.stream_base = 77;
-	e.payloads[0] = (struct media_payload){ 98, PAYLOAD_AUDIO, 1, 16000, "speex" };
-	e.payloads[1] = (struct media_payload){ 99, PAYLOAD_EVENT, 1, 16000, "telephone-event" };
+	e.payloads[0] = (struct media_payload){ 98, PAYLOAD_AUDIO, 1, 16000, "speex", "" };
+	e.payloads[1] =
+		(struct media_payload){ 99, PAYLOAD_EVENT, 1, 16000, "telephone-event", "" };
 	media_expect(r->media, &e);
 	talk_n(r, &t, 5);
 	t.type = 99;
