@@ -27,9 +27,12 @@
 #define CALL_EXCHANGES 8
 #define CALL_BYES      4
 #define CALL_SEEN      32
-#define PARTY_LINES    8 /* endpoints a party may have at once */
+#define PARTY_LINES    16 /* endpoints a party may have at once */
+#define CALL_TIES      4
+#define MEDIA_LINES    8 /* m= lines of an exchange told apart; later ones count as the last */
 #define STREAM_NUMBERS 65536
 #define NO_LEG         UINT8_MAX
+#define TRANSPORT_UDP  17
 
 /* A 128-bit keyed digest of a tag, branch or Call-ID; all zero: absent. */
 struct digest {
@@ -82,8 +85,17 @@ struct exchange {
 	uint8_t hop;
 	bool initial;
 	bool accepted;
-	bool named[2];   /* the party has described its endpoints in it */
-	bool on_hold[2]; /* so described */
+	bool unseen;   /* its request was not */
+	bool keyless;  /* accepted before the other side's keys came: "srtp-no-key" may be wrong */
+	bool named[2]; /* the party has described its endpoints in it */
+	bool on_hold[2];  /* so described */
+	bool consents[2]; /* it only receives, as the answer to a hold has it */
+	uint8_t offerer;  /* enum track: who described first; valid once one has */
+	uint8_t answered
+		[MEDIA_LINES]; /* protections that answers state, by m= line: bits of enum protection */
+	uint32_t refused[2];         /* audio lines it refused: bits, by m= line */
+	uint32_t other[2];           /* enum other_media */
+	struct stated_keys *keys[2]; /* owned, by party; NULL: none stated (keys.c) */
 };
 
 /* An endpoint where a party receives, by its SDP. */
@@ -92,7 +104,10 @@ struct line {
 	uint32_t named_in; /* the newest exchange that named it */
 	uint32_t born_in;  /* the exchange that named it first */
 	uint16_t stream_base;
-	uint8_t hop, leg; /* where it was named last; leg: NO_LEG for the caller's */
+	uint8_t hop, leg;           /* where it was named last; leg: NO_LEG for the caller's */
+	uint8_t index;              /* its m= line */
+	uint8_t stated, protection; /* enum protection: by its own description; by the answer too */
+	struct endpoint rtcp;
 	uint8_t payloads_count;
 	uint32_t ptime_ms;
 	int64_t from_ns;
@@ -105,7 +120,7 @@ struct party {
 	uint8_t lines_count;
 	bool on_hold;
 	uint32_t settled_in; /* the newest accepted exchange that described it */
-	uint32_t info_cseq;  /* of its newest INFO */
+	uint32_t digit_cseq; /* of its newest INFO or NOTIFY with digits */
 };
 
 /* A BYE that waits for its response. */
@@ -133,6 +148,19 @@ struct call {
 	bool joined;  /* begun by a re-INVITE: we came in mid-call */
 	bool lives;   /* someone answered its INVITE in any way, or media was seen */
 	bool branches_full;
+	bool orphan;     /* media without signalling: no Call-ID, no parties */
+	bool announced;  /* the sink knows of it */
+	bool challenged; /* its last response made its caller try again */
+	/* what the policy makes of it (judgement.c) */
+	bool excluded;              /* a line that is never recorded takes part */
+	bool unlisted;              /* it is not recorded: the sink hears of its media alone */
+	uint64_t other_leg;         /* number of the B2BUA's leg that it continues; 0: none */
+	uint8_t dtmf;               /* enum dtmf_keep */
+	const char *retention;      /* borrowed: of the policy, or of the configuration */
+	struct held_policy *policy; /* held: the one that it began under; NULL: none */
+	struct call_record
+		*shown; /* owned: what is told instead of `record`; NULL: record itself */
+	bool keep_signalling;
 	int64_t start_ns;         /* its first INVITE */
 	int64_t last_ns;          /* when SIP or media was last seen */
 	int64_t heard_ns;         /* when SIP was: no message of the call counts as earlier */
@@ -144,6 +172,14 @@ struct call {
 	struct leg legs[CALL_LEGS];
 	struct branch branches[CALL_BRANCHES];
 	struct bye byes[CALL_BYES];
+
+	uint32_t other_noted;       /* enum other_media that the record names */
+	uint8_t key_legs[SDES_MAX]; /* of record.sdes: the callee's leg that stated it, or NO_LEG */
+
+	struct call *member_next, *member_prev; /* of its conversation, a circle */
+	struct digest ties[CALL_TIES];          /* what others of its conversation may have too */
+	uint8_t ties_count;
+	bool paired; /* as the first leg of a B2BUA */
 
 	struct exchange exchanges[CALL_EXCHANGES];
 	uint32_t exchanges_made;
@@ -162,6 +198,8 @@ struct tombstone {
 	int64_t ended_ns;
 	uint32_t cseq; /* highest of its initial INVITEs */
 	bool used;
+	bool challenged; /* it ended waiting for its caller to try again */
+	struct uuid conversation;
 };
 
 struct signalling {
@@ -176,7 +214,17 @@ struct signalling {
 	struct tombstone *tombstones; /* a ring, in order of time */
 	uint32_t tombstone_next, tombstone_oldest, tombstones_used;
 	struct wheel wheel;
-	int64_t now_ns; /* the newest packet time */
+	int64_t now_ns;             /* the newest packet time */
+	int64_t first_ns;           /* the oldest: when it began */
+	struct held_policy *policy; /* held: in force; NULL: none (judgement.c) */
+
+	struct table *ties;      /* digest -> index of the call that has it */
+	struct invited *invited; /* owned: a ring of INVITEs lately seen (conversation.c) */
+	uint32_t invited_next, invited_most;
+	struct referral *referrals; /* owned: a ring of transfers lately asked for (transfer.c) */
+	uint32_t referrals_next, referrals_most;
+	struct table *orphan_ends; /* endpoint -> index of the call without signalling (orphan.c) */
+	uint32_t orphans;          /* open now */
 };
 
 static inline enum track track_other(enum track t)
@@ -194,6 +242,8 @@ struct incoming {
 	const struct sip_message *m;
 	struct marks marks;
 	int64_t ts_ns;
+	const struct datagram *d; /* its bytes as they came, and between which hosts */
+	uint8_t transport;        /* TRANSPORT_UDP or 6, TCP */
 };
 
 #endif

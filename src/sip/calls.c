@@ -7,7 +7,8 @@
  *                                 └─ unknown ────────► INVITE: a new call; else stray
  *
  * A call that ends leaves a tombstone for 64 s, so that what is sent again of it creates
- * nothing.  Calls and tombstones are bounded; a call is never evicted, the oldest tombstone is.
+ * nothing; the call itself may linger a little, so that a remark still finds it.  Calls and
+ * tombstones are bounded; a call is never evicted, the oldest tombstone is.
  * All time is packet time.  Messages of several capture threads or files may come a little out of
  * order; for a call they never do (to_call), so no hold, answer or end precedes what came before.
  */
@@ -16,10 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sip/conversation.h"
 #include "sip/dialog.h"
 #include "sip/exchange.h"
+#include "sip/judgement.h"
+#include "sip/orphan.h"
 #include "sip/party.h"
 #include "sip/state.h"
+#include "sip/transfer.h"
 
 #define TOMBSTONE_NS (64 * NS_PER_S)
 #define LATEST_NS    (INT64_MAX / 2) /* so that adding a time-out cannot overflow */
@@ -30,12 +35,16 @@ struct signalling *signalling_new(const struct signalling_config *cfg)
 	if (!s)
 		return NULL;
 	s->cfg = *cfg;
+	s->first_ns = INT64_MAX;
 	s->parser = message_parser_new(cfg->max_message);
 	s->index = table_new(2, 2 * cfg->max_calls);
+	ASSERT(cfg->max_calls > 0);
 	s->calls = calloc(cfg->max_calls, sizeof(struct call *));
 	s->free_indices = calloc(cfg->max_calls, sizeof *s->free_indices);
 	s->tombstones = calloc(cfg->max_calls, sizeof *s->tombstones);
-	if (!s->parser || !s->index || !s->calls || !s->free_indices || !s->tombstones) {
+	bool parts =
+		judgement_init(s) && conversation_init(s) && transfer_init(s) && orphan_init(s);
+	if (!s->parser || !s->index || !s->calls || !s->free_indices || !s->tombstones || !parts) {
 		signalling_free(s);
 		return NULL;
 	}
@@ -48,9 +57,12 @@ struct signalling *signalling_new(const struct signalling_config *cfg)
 static void free_call(struct signalling *s, struct call *c)
 {
 	wheel_remove(&c->timer);
-	exchange_free_lines(c);
+	exchange_free_all(c);
+	judgement_end(c);
+	ASSERT(s->free_indices); /* without it no call was ever made */
 	s->calls[c->index] = NULL;
 	s->free_indices[s->free_count++] = c->index;
+	explicit_bzero(c, sizeof *c); /* its record may hold keys */
 	free(c);
 }
 
@@ -61,6 +73,10 @@ void signalling_free(struct signalling *s)
 	for (uint32_t i = 0; s->calls && i < s->cfg.max_calls; i++)
 		if (s->calls[i])
 			free_call(s, s->calls[i]);
+	judgement_free(s);
+	conversation_free(s);
+	transfer_free(s);
+	orphan_free(s);
 	message_parser_free(s->parser);
 	table_free(s->index);
 	free(s->calls);
@@ -74,7 +90,7 @@ uint32_t signalling_calls(const struct signalling *s)
 	return s->cfg.max_calls - s->free_count;
 }
 
-static struct digest digest_of(const struct signalling *s, struct span text)
+struct digest calls_digest(const struct signalling *s, struct span text)
 {
 	struct digest d = { { 0, 0 } };
 	if (text.len > 0) {
@@ -86,7 +102,7 @@ static struct digest digest_of(const struct signalling *s, struct span text)
 
 static struct digest digest_text(const struct signalling *s, const char *text)
 {
-	return digest_of(s, span_of(text, strlen(text)));
+	return calls_digest(s, span_of(text, strlen(text)));
 }
 
 /* ---- tombstones ---------------------------------------------------------------------------- */
@@ -120,7 +136,9 @@ static void bury(struct signalling *s, const struct call *c)
 					       .caller_tag = c->hops[0].caller_tag,
 					       .ended_ns = s->now_ns,
 					       .cseq = c->hops[0].cseq,
-					       .used = true };
+					       .used = true,
+					       .challenged = c->challenged,
+					       .conversation = c->record.conversation };
 	s->tombstone_next = (i + 1) % s->cfg.max_calls;
 	s->tombstones_used++;
 	ASSERT(table_put(s->index, c->key.w, s->cfg.max_calls + i));
@@ -135,55 +153,87 @@ static bool is_reuse(const struct tombstone *t, const struct incoming *in)
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
-static void send_record(struct signalling *s, struct call *c)
+void calls_send(struct signalling *s, struct call *c)
 {
 	c->changed = false;
-	s->cfg.sink.record(s->cfg.sink.ctx, c->number, &c->record);
+	if (!c->unlisted)
+		s->cfg.sink.record(s->cfg.sink.ctx, c->number, judgement_record(c));
 }
 
-static void fill_record(const struct signalling *s, struct call *c, const struct incoming *in)
+bool calls_remark(struct call *c, const char *name)
 {
 	struct call_record *r = &c->record;
-	r->id = uuid_v7(in->ts_ns);
-	r->conversation = r->id;
-	memcpy(r->sip_call_id, in->m->call_id, sizeof r->sip_call_id);
-	party_fill(r, in->m);
+	for (uint32_t i = 0; i < r->coverage_count; i++)
+		if (strcmp(r->coverage[i], name) == 0)
+			return false;
+	if (r->coverage_count == COVERAGE_MAX)
+		return false;
+	snprintf(r->coverage[r->coverage_count++], sizeof r->coverage[0], "%s", name);
+	c->changed = true;
+	return true;
+}
+
+struct call *calls_new(struct signalling *s, const struct digest *key, int64_t ts_ns)
+{
+	bool refused = s->cfg.overloaded && s->cfg.overloaded(s->cfg.sink.ctx);
+	struct call *c = s->free_count > 0 && !refused ? calloc(1, sizeof *c) : NULL;
+	if (!c)
+		return NULL;
+	c->index = s->free_indices[--s->free_count];
+	s->calls[c->index] = c;
+	c->number = ++s->serial << 32 | c->index;
+	c->key = *key;
+	judgement_hold(s, c);
+	c->start_ns = c->last_ns = ts_ns;
+	ASSERT(table_put(s->index, key->w, c->index));
+	count(s->cfg.counters, COUNT_CALLS);
+	return c;
+}
+
+void calls_fill(const struct signalling *s, struct call *c, int64_t ts_ns)
+{
+	struct call_record *r = &c->record;
+	r->id = uuid_v7(ts_ns);
+	conversation_begin(c);
 	r->state = CALL_TRYING;
-	r->start_us = us_of(in->ts_ns);
+	r->start_us = us_of(ts_ns);
 	snprintf(r->policy, sizeof r->policy, "%s", s->cfg.policy_hash);
 	snprintf(r->recorder, sizeof r->recorder, "%s", s->cfg.recorder);
 	r->imported = s->cfg.imported;
 	r->imported_us = s->cfg.imported_us;
 	r->retain_from_call = s->cfg.retain_from_call;
-	if (!digest_is_none(&in->marks.to))
-		snprintf(r->coverage[r->coverage_count++], sizeof r->coverage[0], "joined-late");
 }
 
-struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in)
+void calls_announce(struct signalling *s, struct call *c)
 {
-	bool refused = s->cfg.overloaded && s->cfg.overloaded(s->cfg.sink.ctx);
-	struct call *c = s->free_count > 0 && !refused ? calloc(1, sizeof *c) : NULL;
-	if (!c) {
-		count(s->cfg.counters, COUNT_SIP_CALL_LIMIT);
-		return NULL;
-	}
-	c->index = s->free_indices[--s->free_count];
-	s->calls[c->index] = c;
-	c->number = ++s->serial << 32 | c->index;
-	c->key = *key;
-	c->start_ns = c->last_ns = in->ts_ns;
-	fill_record(s, c, in);
-	ASSERT(table_put(s->index, key->w, c->index));
-	count(s->cfg.counters, COUNT_CALLS);
-
 	struct store_open o;
 	memset(&o, 0, sizeof o);
 	o.call = c->number;
 	o.id = c->record.id;
 	o.start_us = c->record.start_us;
-	snprintf(o.retention, sizeof o.retention, "%s", s->cfg.retention);
-	s->cfg.sink.open(s->cfg.sink.ctx, &o);
-	send_record(s, c);
+	snprintf(o.retention, sizeof o.retention, "%s", c->retention);
+	if (!c->unlisted)
+		s->cfg.sink.open(s->cfg.sink.ctx, &o);
+	c->announced = true;
+	calls_send(s, c);
+}
+
+struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in)
+{
+	struct call *c = calls_new(s, key, in->ts_ns);
+	if (!c) {
+		count(s->cfg.counters, COUNT_SIP_CALL_LIMIT);
+		return NULL;
+	}
+	calls_fill(s, c, in->ts_ns);
+	memcpy(c->record.sip_call_id, in->m->call_id, sizeof c->record.sip_call_id);
+	party_fill(&c->record, in->m);
+	if (!digest_is_none(&in->marks.to))
+		calls_remark(c, "mid-call");
+	judgement_begin(s, c, in);
+	conversation_find(s, c, in);
+	judgement_legs(s, c, in->ts_ns);
+	calls_announce(s, c);
 	return c;
 }
 
@@ -200,6 +250,13 @@ static void end_holds(struct call_record *r)
 		*to_us = r->end_us;
 }
 
+static void finish(struct signalling *s, struct call *c)
+{
+	if (!c->unlisted)
+		s->cfg.sink.done(s->cfg.sink.ctx, c->number);
+	free_call(s, c);
+}
+
 void calls_close(struct signalling *s, struct call *c)
 {
 	struct call_record *r = &c->record;
@@ -213,11 +270,19 @@ void calls_close(struct signalling *s, struct call *c)
 	f.all = true;
 	f.until_ns = c->until_ns;
 	s->cfg.sink.forget(s->cfg.sink.ctx, &f);
-	send_record(s, c);
-	s->cfg.sink.done(s->cfg.sink.ctx, c->number);
+	calls_send(s, c);
 	count(s->cfg.counters, COUNT_CALLS_ENDED);
-	bury(s, c);
-	free_call(s, c);
+	conversation_leave(s, c);
+	if (c->orphan) {
+		orphan_leave(s, c);
+		(void)table_remove(s->index, c->key.w);
+	} else {
+		bury(s, c);
+	}
+	if (s->cfg.linger_ns > 0)
+		wheel_set(&s->wheel, &c->timer, s->now_ns + s->cfg.linger_ns);
+	else
+		finish(s, c);
 }
 
 /* The call of a number, or NULL when it has ended.  The number's low half is its index. */
@@ -241,12 +306,14 @@ static int64_t bye_due(const struct signalling *s, const struct bye *b)
 
 static int64_t silence_allowed(const struct signalling *s, const struct call *c)
 {
+	if (c->orphan && ORPHAN_SILENCE_NS < s->cfg.call_timeout_ns)
+		return ORPHAN_SILENCE_NS;
 	bool nowhere = c->record.state == CALL_TRYING && !c->lives;
 	return nowhere && NO_ANSWER_NS < s->cfg.call_timeout_ns ? NO_ANSWER_NS
 								: s->cfg.call_timeout_ns;
 }
 
-static void schedule(struct signalling *s, struct call *c)
+void calls_schedule(struct signalling *s, struct call *c)
 {
 	int64_t due = c->last_ns + silence_allowed(s, c);
 	int64_t line = exchange_next_due(c);
@@ -265,6 +332,10 @@ static void schedule(struct signalling *s, struct call *c)
 /* Everything of a call whose time has come. */
 static void serve(struct signalling *s, struct call *c, int64_t now_ns)
 {
+	if (c->record.state == CALL_ENDED) {
+		finish(s, c);
+		return;
+	}
 	exchange_forget_due(s, c, now_ns);
 	for (unsigned i = c->byes_count; i > 0; i--) {
 		struct bye b = c->byes[i - 1];
@@ -280,7 +351,7 @@ static void serve(struct signalling *s, struct call *c, int64_t now_ns)
 	e.kind = EVENT_SILENT;
 	if (c->last_ns + silence_allowed(s, c) <= now_ns && !state_event(s, c, &e))
 		return;
-	schedule(s, c);
+	calls_schedule(s, c);
 }
 
 static int64_t sane_time(int64_t ts_ns)
@@ -294,6 +365,8 @@ void signalling_tick(struct signalling *s, int64_t now_ns)
 	now_ns = sane_time(now_ns);
 	if (now_ns > s->now_ns)
 		s->now_ns = now_ns;
+	if (now_ns < s->first_ns)
+		s->first_ns = now_ns;
 	while ((item = wheel_due(&s->wheel, s->now_ns)))
 		serve(s, (struct call *)((char *)item - offsetof(struct call, timer)), s->now_ns);
 	expire_tombstones(s, false);
@@ -303,11 +376,21 @@ void signalling_alive(struct signalling *s, uint64_t call, int64_t ts_ns)
 {
 	struct call *c = find_number(s, call);
 	ts_ns = sane_time(ts_ns);
-	if (!c)
+	if (!c || c->record.state == CALL_ENDED)
 		return;
 	c->lives = true;
 	if (ts_ns > c->last_ns)
 		c->last_ns = ts_ns;
+}
+
+void signalling_remark(struct signalling *s, uint64_t call, const char *coverage)
+{
+	struct call *c = find_number(s, call);
+	if (!c)
+		return;
+	calls_remark(c, coverage);
+	if (c->changed)
+		calls_send(s, c);
 }
 
 void signalling_finish(struct signalling *s, int64_t now_ns)
@@ -315,10 +398,15 @@ void signalling_finish(struct signalling *s, int64_t now_ns)
 	signalling_tick(s, now_ns);
 	for (uint32_t i = 0; i < s->cfg.max_calls; i++) {
 		struct event e = { .kind = EVENT_CAPTURE_END, .ts_ns = s->now_ns };
-		if (!s->calls[i])
+		struct call *c = s->calls[i];
+		if (!c)
 			continue;
-		exchange_forget_due(s, s->calls[i], s->now_ns);
-		ASSERT(!state_event(s, s->calls[i], &e));
+		if (c->record.state != CALL_ENDED) {
+			exchange_forget_due(s, c, s->now_ns);
+			ASSERT(!state_event(s, c, &e));
+		}
+		if (s->calls[i])
+			finish(s, c);
 	}
 }
 
@@ -328,14 +416,27 @@ void signalling_finish(struct signalling *s, int64_t now_ns)
  * a rewritten one another body.) */
 static bool is_retransmission(struct signalling *s, struct call *c, const struct sip_message *m)
 {
-	struct digest head = digest_of(s, m->essence);
-	struct digest body = digest_of(s, span_of(m->body, m->body_len));
+	struct digest head = calls_digest(s, m->essence);
+	struct digest body = calls_digest(s, span_of(m->body, m->body_len));
 	uint64_t print = head.w[0] ^ (body.w[1] << 1);
 	for (unsigned i = 0; i < CALL_SEEN; i++)
 		if (c->seen[i] == print)
 			return true;
 	c->seen[c->seen_next++ % CALL_SEEN] = print;
 	return false;
+}
+
+static void keep_message(struct signalling *s, const struct call *c, const struct incoming *in)
+{
+	if (!c->keep_signalling || !s->cfg.sink.message || !judgement_keeps(c, in))
+		return;
+	const struct signalling_record m = { .ts_us = us_of(in->ts_ns),
+					     .src = in->d->src,
+					     .dst = in->d->dst,
+					     .transport = in->transport,
+					     .len = in->d->len,
+					     .bytes = in->d->payload };
+	s->cfg.sink.message(s->cfg.sink.ctx, c->number, &m);
 }
 
 static void to_call(struct signalling *s, struct call *c, const struct incoming *message)
@@ -348,26 +449,55 @@ static void to_call(struct signalling *s, struct call *c, const struct incoming 
 	if (in->ts_ns > c->last_ns)
 		c->last_ns = in->ts_ns;
 	c->lives |= !in->m->request;
+	judgement_message(s, c, in);
+	keep_message(s, c, message);
 	if (is_retransmission(s, c, in->m)) {
 		count(s->cfg.counters, COUNT_SIP_RETRANSMITTED);
 		return;
 	}
+	conversation_message(s, c, in);
+	judgement_legs(s, c, in->ts_ns);
 	dialog_message(s, c, in);
 	c = find_number(s, number);
-	if (!c)
+	if (!c || c->record.state == CALL_ENDED)
 		return;
 	if (c->changed)
-		send_record(s, c);
-	schedule(s, c);
+		calls_send(s, c);
+	calls_schedule(s, c);
 }
 
-/* Of no call: an INVITE begins one; what can only be part of one is stray. */
-static void to_nobody(struct signalling *s, const struct digest *key, const struct incoming *in)
+/* The answer to an INVITE that passed where the mirror does not look, or before recording began. */
+static bool tells_of_call(const struct incoming *in)
+{
+	const struct sip_message *m = in->m;
+	return !m->request && m->method == METHOD_INVITE && m->status > 100 && m->status < 300 &&
+	       m->body_len > 0 && !digest_is_none(&in->marks.from) &&
+	       !digest_is_none(&in->marks.to);
+}
+
+static struct call *open_by(struct signalling *s, const struct digest *key,
+			    const struct incoming *in)
+{
+	struct datagram invite = *in->d;
+	struct incoming seen = *in;
+	if (!in->m->request) { /* it goes the other way */
+		invite.src = in->d->dst;
+		invite.dst = in->d->src;
+		seen.d = &invite;
+	}
+	return calls_open(s, key, &seen);
+}
+
+/* Of no call: an INVITE begins one, or its answer; what can only be part of one is stray. */
+static void to_nobody(struct signalling *s, const struct digest *key, const struct incoming *in,
+		      const struct uuid *before)
 {
 	const struct sip_message *m = in->m;
 	bool dialog = method_kind(m->method) == SIP_DIALOG || m->method == METHOD_INFO;
-	if (m->request && m->method == METHOD_INVITE) {
-		struct call *c = calls_open(s, key, in);
+	if ((m->request && m->method == METHOD_INVITE) || tells_of_call(in)) {
+		struct call *c = open_by(s, key, in);
+		if (c && before)
+			conversation_adopt(s, c, before);
 		if (c)
 			to_call(s, c, in);
 		return;
@@ -380,17 +510,33 @@ static void to_nobody(struct signalling *s, const struct digest *key, const stru
 static void to_tombstone(struct signalling *s, struct tombstone *t, const struct digest *key,
 			 const struct incoming *in)
 {
+	struct uuid before = { { 0 } };
 	if (is_reuse(t, in)) {
+		if (t->challenged) /* its caller was slow to try again */
+			before = t->conversation;
 		remove_tombstone(s, t);
-		to_nobody(s, key, in);
+		to_nobody(s, key, in, &before);
 	} else if (in->m->request && in->m->method == METHOD_INVITE) {
 		count(s->cfg.counters, COUNT_SIP_RETRANSMITTED);
 	}
 }
 
+struct call *calls_find(struct signalling *s, struct span call_id, struct uuid *conversation)
+{
+	struct digest key = calls_digest(s, call_id);
+	uint32_t at = digest_is_none(&key) ? TABLE_NONE : table_find(s->index, key.w);
+	memset(conversation, 0, sizeof *conversation);
+	if (at == TABLE_NONE)
+		return NULL;
+	if (at < s->cfg.max_calls)
+		return s->calls[at];
+	*conversation = s->tombstones[at - s->cfg.max_calls].conversation;
+	return NULL;
+}
+
 static void deliver(struct signalling *s, const struct incoming *in)
 {
-	struct digest key = digest_of(s, in->m->call_id_whole);
+	struct digest key = calls_digest(s, in->m->call_id_whole);
 	uint32_t at = table_find(s->index, key.w);
 	if (at < s->cfg.max_calls) {
 		const struct bye *b = dialog_begins_anew(s->calls[at], in);
@@ -399,7 +545,7 @@ static void deliver(struct signalling *s, const struct incoming *in)
 			at = table_find(s->index, key.w);
 	}
 	if (at == TABLE_NONE)
-		to_nobody(s, &key, in);
+		to_nobody(s, &key, in, NULL);
 	else if (at < s->cfg.max_calls)
 		to_call(s, s->calls[at], in);
 	else
@@ -427,6 +573,11 @@ static bool parse(struct signalling *s, const struct datagram *d)
 
 void signalling_message(struct signalling *s, const struct datagram *d)
 {
+	signalling_message_over(s, d, TRANSPORT_UDP);
+}
+
+void signalling_message_over(struct signalling *s, const struct datagram *d, uint8_t transport)
+{
 	const struct sip_message *m = &s->message;
 	signalling_tick(s, d->ts_ns);
 	if (!parse(s, d))
@@ -435,5 +586,7 @@ void signalling_message(struct signalling *s, const struct datagram *d)
 				       .marks = { .from = digest_text(s, m->from_tag),
 						  .to = digest_text(s, m->to_tag),
 						  .branch = digest_text(s, m->branch) },
-				       .ts_ns = sane_time(d->ts_ns) });
+				       .ts_ns = sane_time(d->ts_ns),
+				       .d = d,
+				       .transport = transport });
 }

@@ -10,6 +10,29 @@
  * (counted) when too many are open or memory is short. */
 struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in);
 
+/* Name something in the record's coverage, once; true when it was not there yet. */
+bool calls_remark(struct call *c, const char *name);
+
+/* Tell the sink the call's record as it stands. */
+void calls_send(struct signalling *s, struct call *c);
+
+/* The open call of a Call-ID as it stands in a message; else NULL, and *conversation is that of one that ended lately, or
+ * nil. */
+struct call *calls_find(struct signalling *s, struct span call_id, struct uuid *conversation);
+
+/* A digest of any text: never the absent one unless the text is empty. */
+struct digest calls_digest(const struct signalling *s, struct span text);
+
+/* A place for a call, its timer not set yet; its key is put in the index.  NULL: there are too many. */
+struct call *calls_new(struct signalling *s, const struct digest *key, int64_t ts_ns);
+
+/* What the record of any call says from the beginning, and the store's open. */
+void calls_fill(const struct signalling *s, struct call *c, int64_t ts_ns);
+void calls_announce(struct signalling *s, struct call *c);
+
+/* Set the call's timer to what is due next. */
+void calls_schedule(struct signalling *s, struct call *c);
+
 /* A call has ended (its record and end_ns, until_ns say how): tell the sink, leave a tombstone,
  * free it. */
 void calls_close(struct signalling *s, struct call *c);

@@ -98,3 +98,74 @@ void clean_number(char *dst, size_t size, struct span s)
 			plain[n++] = s.p[i];
 	clean_text(dst, size, span_of(plain, n));
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct span clean_unescape(char *room, size_t size, struct span s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s.len && n < size; i++) {
+		int high = -1, low = -1;
+		if (s.p[i] == '%' && i + 2 < s.len) {
+			high = hex_digit(s.p[i + 1]);
+			low = hex_digit(s.p[i + 2]);
+		}
+		room[n++] = s.p[i];
+		if (high < 0 || low < 0)
+			continue;
+		room[n - 1] = (char)(high << 4 | low);
+		i += 2;
+	}
+	return span_of(room, n);
+}
+
+void clean_uri_user(char *dst, size_t size, struct span uri)
+{
+	char plain[CLEAN_MOST];
+	struct span rest = uri;
+	(void)span_until(&rest, '<');
+	if (rest.len > 0)
+		uri = span_until(&rest, '>');
+	struct span scheme = span_trim(span_until(&uri, ':'));
+	dst[0] = '\0';
+	if (span_is(scheme, "tel")) {
+		clean_number(dst, size, uri);
+		return;
+	}
+	bool sip = span_is(scheme, "sip") || span_is(scheme, "sips");
+	if (!sip || uri.len == 0 || !memchr(uri.p, '@', uri.len))
+		return;
+	struct span user = span_until(&uri, '@');
+	user = span_until(&user, ':'); /* a password follows */
+	clean_user(dst, size, clean_unescape(plain, sizeof plain, user));
+}
+
+#define SAME_DIGITS 9
+
+void clean_same(char dst[CLEAN_SAME], const char *user)
+{
+	char digits[CLEAN_MOST];
+	size_t n = 0, len = strlen(user);
+	bool number = true;
+	for (size_t i = 0; i < len && number && n < sizeof digits; i++) {
+		if (user[i] >= '0' && user[i] <= '9')
+			digits[n++] = user[i];
+		else
+			number = is_separator(user[i]) || (user[i] == '+' && n == 0);
+	}
+	const char *from = user;
+	if (number && n > 0) {
+		from = n > SAME_DIGITS ? digits + n - SAME_DIGITS : digits;
+		len = n > SAME_DIGITS ? SAME_DIGITS : n;
+	}
+	n = 0;
+	for (size_t i = 0; i < len && n + 1 < CLEAN_SAME; i++)
+		dst[n++] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] | 0x20) : from[i];
+	dst[n] = '\0';
+}

@@ -23,4 +23,16 @@ void clean_user(char *dst, size_t size, struct span s);
 /* A telephone number: visual separators and parameters go (RFC 3966, 5.1.1). */
 void clean_number(char *dst, size_t size, struct span s);
 
+/* The user part of a URI, or of a name-addr around one; the number of a tel: URI; "" without one.  %-escapes are
+ * decoded. */
+void clean_uri_user(char *dst, size_t size, struct span uri);
+
+/* Decode %-escapes (RFC 3261, 19.1.2) into `room` of `size` bytes, cut to what fits. */
+struct span clean_unescape(char *room, size_t size, struct span s);
+
+/* What two spellings of one party have in common: the last nine digits of a telephone number (national and
+ * international forms end alike), any other user part in lower case. */
+#define CLEAN_SAME 64
+void clean_same(char dst[CLEAN_SAME], const char *user);
+
 #endif

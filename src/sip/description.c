@@ -7,6 +7,8 @@
  *   m=audio 49170 RTP/AVP 0 8 101    -- a media level begins: port, profile, payload types
  *   a=rtpmap:101 telephone-event/8000
  *   a=sendonly
+ *   a=candidate:1 1 UDP 2130706431 192.0.2.1 49170 typ host     -- ICE: it may receive here too
+ *   a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:...               -- SRTP, sdes.h
  */
 #include "sip/description.h"
 
@@ -42,8 +44,11 @@ struct level {
 	struct connection connection;
 	enum flow flow;
 	uint32_t ptime_ms;
-	bool secure;
+	bool secure, fingerprint,
+		zrtp; /* RTP/SAVP(F); a=fingerprint (RFC 8122); a=zrtp-hash (RFC 6189, 8) */
+	bool ice, rtcp_mux;
 	uint16_t rtcp_port;
+	struct endpoint rtcp; /* address of a=rtcp, where it states one; port 0: it does not */
 };
 
 struct reader {
@@ -67,10 +72,10 @@ static enum payload_kind kind_of(const char *codec)
 	return strcasecmp(codec, "CN") == 0 ? PAYLOAD_NOISE : PAYLOAD_AUDIO;
 }
 
-static void payload_default(struct media_payload *p, uint32_t type)
+void description_static(struct media_payload *p, uint8_t type)
 {
 	memset(p, 0, sizeof *p);
-	p->type = (uint8_t)type;
+	p->type = type;
 	p->channels = 1;
 	if (type < STATIC_TYPES && static_types[type].codec) {
 		snprintf(p->codec, sizeof p->codec, "%s", static_types[type].codec);
@@ -144,7 +149,7 @@ static void read_formats(struct reader *r, struct span formats)
 		if (map)
 			*p = *map;
 		else
-			payload_default(p, type);
+			description_static(p, (uint8_t)type);
 	}
 }
 
@@ -162,6 +167,30 @@ static bool is_rtp_profile(struct span profile, bool *secure)
 	return rtp;
 }
 
+static const struct {
+	const char *media, *name;
+} other_media[OTHER_KINDS] = {
+	{ "video", "video" }, { "text", "text" },       { "", "t38" },
+	{ "image", "image" }, { "message", "message" }, { "application", "application" },
+};
+
+const char *description_other_name(unsigned i)
+{
+	return other_media[i].name;
+}
+
+static void note_other(struct description *d, struct span media, struct span profile,
+		       struct span formats)
+{
+	bool t38 = span_is(media, "image") &&
+		   (span_is(span_word(&formats), "t38") || span_is(profile, "udptl"));
+	if (t38)
+		d->other |= OTHER_T38;
+	for (unsigned i = 0; i < OTHER_KINDS && !t38; i++)
+		if (span_is(media, other_media[i].media))
+			d->other |= 1u << i;
+}
+
 /* "audio 49170/2 RTP/AVP 0 8 101" */
 static void read_media(struct reader *r, struct span value)
 {
@@ -172,16 +201,22 @@ static void read_media(struct reader *r, struct span value)
 	r->in_media = true;
 	r->audio = NULL;
 	r->now = NULL;
-	d->media_lines++;
-	bool audio = span_is(span_word(&value), "audio");
+	uint32_t index = d->media_lines++;
+	struct span media = span_word(&value);
 	struct span port_text = span_word(&value);
 	struct span profile = span_word(&value);
-	if (!audio || !span_number(&port_text, UINT16_MAX, &port))
+	bool audio = span_is(media, "audio");
+	if (!span_number(&port_text, UINT16_MAX, &port))
 		return;
-	if (port == 0) {
+	if (!audio && port != 0)
+		note_other(d, media, profile, value);
+	if (audio && port == 0) {
 		d->refused_audio++;
-		return;
+		if (index < DESCRIPTION_LINES)
+			d->refused |= UINT32_C(1) << index;
 	}
+	if (!audio || port == 0 || index >= DESCRIPTION_LINES)
+		return;
 	if (!is_rtp_profile(profile, &secure) || d->audio_count == DESCRIPTION_AUDIO)
 		return;
 	uint8_t n = d->audio_count++;
@@ -190,6 +225,7 @@ static void read_media(struct reader *r, struct span value)
 	*r->now = r->session;
 	r->now->connection.stated = false;
 	r->now->secure |= secure;
+	r->audio->index = (uint8_t)index;
 	r->port[n] = (uint16_t)port;
 	read_formats(r, value);
 }
@@ -209,7 +245,46 @@ static void read_connection(struct reader *r, struct span value)
 		r->now->connection = c;
 }
 
-static void read_attribute(struct reader *r, struct span value)
+/* "53020 IN IP4 192.0.2.9": the address may be left out. */
+static void read_rtcp(struct level *l, struct span value)
+{
+	uint32_t port;
+	if (!span_number(&value, UINT16_MAX, &port))
+		return;
+	l->rtcp_port = (uint16_t)port;
+	(void)span_word(&value);
+	(void)span_word(&value);
+	struct span address = span_word(&value);
+	if (address.len == 0 ||
+	    !endpoint_parse_addr(&l->rtcp, address.p, address.len, l->rtcp_port))
+		l->rtcp.port = 0;
+}
+
+/* "1 1 UDP 2130706431 192.0.2.1 49170 typ host" (RFC 8839, 5.1).  Component 1 is RTP. */
+static void read_candidate(struct description_audio *a, struct span value)
+{
+	struct endpoint at;
+	uint32_t component, port;
+	(void)span_word(&value);
+	struct span component_text = span_word(&value);
+	struct span transport = span_word(&value);
+	(void)span_word(&value);
+	struct span address = span_word(&value);
+	struct span port_text = span_word(&value);
+	if (!span_number(&component_text, 256, &component) || component != 1 ||
+	    !span_is(transport, "UDP") || !span_number(&port_text, UINT16_MAX, &port) ||
+	    port == 0 || !endpoint_parse_addr(&at, address.p, address.len, (uint16_t)port) ||
+	    endpoint_is_any(&at))
+		return;
+	for (unsigned i = 0; i < a->candidates_count; i++)
+		if (endpoint_equal(&a->candidates[i], &at))
+			return;
+	if (a->candidates_count < DESCRIPTION_CANDIDATES)
+		a->candidates[a->candidates_count++] = at;
+}
+
+/* Attributes that are true by being there. */
+static void read_flag(struct level *l, struct span name)
 {
 	static const char *const flows[] = {
 		[FLOW_SENDRECV] = "sendrecv",
@@ -217,6 +292,17 @@ static void read_attribute(struct reader *r, struct span value)
 		[FLOW_RECVONLY] = "recvonly",
 		[FLOW_INACTIVE] = "inactive",
 	};
+	for (size_t i = 0; i < sizeof flows / sizeof *flows; i++)
+		if (span_is(name, flows[i]))
+			l->flow = (enum flow)i;
+	l->rtcp_mux |= span_is(name, "rtcp-mux");
+	l->fingerprint |= span_is(name, "fingerprint");
+	l->zrtp |= span_is(name, "zrtp-hash");
+	l->ice |= span_is(name, "ice-ufrag");
+}
+
+static void read_attribute(struct reader *r, struct span value)
+{
 	struct span name = span_trim(span_until(&value, ':'));
 	uint32_t n;
 	value = span_trim(value);
@@ -224,15 +310,17 @@ static void read_attribute(struct reader *r, struct span value)
 		read_rtpmap(r, value);
 	if (!r->now)
 		return;
-	for (size_t i = 0; i < sizeof flows / sizeof *flows; i++)
-		if (span_is(name, flows[i]))
-			r->now->flow = (enum flow)i;
+	read_flag(r->now, name);
 	if (span_is(name, "ptime") && span_number(&value, 1000, &n))
 		r->now->ptime_ms = n;
+	else if (span_is(name, "rtcp"))
+		read_rtcp(r->now, value);
 	else if (span_is(name, "crypto"))
 		r->now->secure = true;
-	else if (span_is(name, "rtcp") && span_number(&value, UINT16_MAX, &n))
-		r->now->rtcp_port = (uint16_t)n;
+	if (r->audio && span_is(name, "crypto"))
+		(void)sdes_read(&r->audio->crypto, value);
+	else if (r->audio && span_is(name, "candidate"))
+		read_candidate(r->audio, value);
 }
 
 static void read_line(struct reader *r, struct span line)
@@ -251,6 +339,38 @@ static void read_line(struct reader *r, struct span line)
 
 /* ---- the whole ------------------------------------------------------------------------- */
 
+/* What a line says of how its payload is protected.  SRTP that is offered with several ways to key it counts as the one
+ * that we could follow, until the answer chooses. */
+static enum protection protection_of(const struct description_audio *a, const struct level *l)
+{
+	if (a->crypto.count > 0)
+		return PROTECTION_SDES;
+	if (l->fingerprint)
+		return PROTECTION_DTLS;
+	if (l->zrtp)
+		return PROTECTION_ZRTP;
+	return l->secure ? PROTECTION_NO_KEY : PROTECTION_NONE;
+}
+
+static void settle_rtcp(struct description_audio *a, const struct level *l)
+{
+	a->rtcp_mux = l->rtcp_mux;
+	a->rtcp = l->rtcp;
+	if (l->rtcp.port != 0 && !l->rtcp_mux)
+		return;
+	a->rtcp = a->at;
+	a->rtcp.port = l->rtcp_port ? l->rtcp_port : (uint16_t)(a->at.port + 1);
+	if (l->rtcp_mux || !a->has_endpoint)
+		a->rtcp.port = 0;
+}
+
+static void drop_candidate(struct description_audio *a, const struct endpoint *at)
+{
+	for (unsigned i = 0; i < a->candidates_count; i++)
+		if (endpoint_equal(&a->candidates[i], at))
+			a->candidates[i] = a->candidates[--a->candidates_count];
+}
+
 static void settle_audio(struct reader *r, unsigned n)
 {
 	struct description_audio *a = &r->d->audio[n];
@@ -260,12 +380,16 @@ static void settle_audio(struct reader *r, unsigned n)
 		c = r->session.connection.stated ? &r->session.connection : &r->any_level;
 	a->at = c->at;
 	a->at.port = r->port[n];
-	a->any_address = c->is_ip && endpoint_is_any(&c->at);
-	a->has_endpoint = c->is_ip && !a->any_address;
+	/* With ICE the zero address only says that candidates follow (RFC 8840, 4.1.1). */
+	bool any = c->is_ip && endpoint_is_any(&c->at);
+	a->any_address = any && !l->ice;
+	a->has_endpoint = c->is_ip && !any;
 	a->flow = l->flow;
 	a->ptime_ms = l->ptime_ms;
 	a->secure = l->secure;
-	a->rtcp_port = l->rtcp_port;
+	a->protection = (uint8_t)protection_of(a, l);
+	drop_candidate(a, &a->at);
+	settle_rtcp(a, l);
 }
 
 bool description_read(struct description *d, struct span sdp)
@@ -283,6 +407,7 @@ bool description_read(struct description *d, struct span sdp)
 	if (d->audio_count > 0) {
 		const struct description_audio *a = &d->audio[0];
 		d->on_hold = a->any_address || a->flow == FLOW_SENDONLY || a->flow == FLOW_INACTIVE;
+		d->consents = a->flow == FLOW_RECVONLY;
 	}
 	return d->media_lines > 0;
 }

@@ -10,9 +10,25 @@
 #define CALLSPAN_SIP_DESCRIPTION_H
 
 #include "rtp/rtp.h"
+#include "sip/sdes.h"
 #include "sip/span.h"
 
-#define DESCRIPTION_AUDIO 4 /* audio lines followed */
+#define DESCRIPTION_AUDIO      4  /* audio lines followed */
+#define DESCRIPTION_CANDIDATES 6  /* ICE candidates of one of them */
+#define DESCRIPTION_LINES      32 /* m= lines whose place is known */
+
+/* Media that is noted and not recorded: bits of `other`. */
+enum other_media {
+	OTHER_VIDEO = 1,
+	OTHER_TEXT = 2,
+	OTHER_T38 = 4, /* m=image ... t38 (RFC 3362) */
+	OTHER_IMAGE = 8,
+	OTHER_MESSAGE = 16,
+	OTHER_APPLICATION = 32
+};
+#define OTHER_KINDS 6
+/* The name of bit i. */
+const char *description_other_name(unsigned i);
 
 /* RFC 8866, 6.7: seen from the party that wrote it. */
 enum flow { FLOW_SENDRECV, FLOW_SENDONLY, FLOW_RECVONLY, FLOW_INACTIVE };
@@ -23,7 +39,14 @@ struct description_audio {
 	bool has_endpoint;  /* false: 0.0.0.0 or ::, a host name, or no c= at all */
 	bool any_address;   /* c=0.0.0.0: hold as RFC 2543 had it */
 	bool secure;        /* RTP/SAVP(F), or a=crypto */
-	uint16_t rtcp_port; /* a=rtcp, 0: none stated */
+	uint8_t index;      /* which m= line it is, from 0 */
+	uint8_t protection; /* enum protection, as its writer states it */
+	bool rtcp_mux;      /* RTCP comes to the same port (RFC 5761) */
+	struct endpoint
+		rtcp; /* where RTCP comes: a=rtcp (RFC 3605), else the next port; port 0: with rtcp_mux, or nowhere */
+	uint8_t candidates_count;
+	struct endpoint candidates[DESCRIPTION_CANDIDATES]; /* ICE, component 1, other than `at` */
+	struct sdes_offers crypto;
 	enum flow flow;
 	uint32_t ptime_ms; /* 0: not stated */
 	uint8_t payloads_count;
@@ -35,7 +58,10 @@ struct description {
 	struct description_audio audio[DESCRIPTION_AUDIO]; /* the first is the recording's */
 	uint32_t media_lines;                              /* m= lines of any kind */
 	uint32_t refused_audio;                            /* m=audio lines with port 0 */
-	bool on_hold; /* the first audio line: sendonly, inactive or c=0.0.0.0 */
+	uint32_t refused; /* the same as bits: 1 << index, of the first DESCRIPTION_LINES */
+	uint32_t other;   /* enum other_media bits of lines whose port is not 0 */
+	bool on_hold;     /* the first audio line: sendonly, inactive or c=0.0.0.0 */
+	bool consents;    /* the first audio line: recvonly, as the answer to a hold has it */
 };
 
 /* Find the session description in a SIP body: the body itself, or the first such part of a
@@ -44,7 +70,10 @@ struct description {
 bool description_find(const char *content_type, const char *boundary, const uint8_t *body,
 		      uint32_t len, struct span *sdp);
 
-/* Read it.  False when it has no m= line at all. */
+/* Read it.  False when it has no m= line at all.  *d may hold keys: wipe it. */
 bool description_read(struct description *d, struct span sdp);
+
+/* What a payload type means without a description (RFC 3551); codec "" for dynamic ones. */
+void description_static(struct media_payload *p, uint8_t type);
 
 #endif

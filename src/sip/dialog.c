@@ -9,9 +9,11 @@
  */
 #include "sip/dialog.h"
 
+#include "sip/digits.h"
 #include "sip/exchange.h"
 #include "sip/party.h"
 #include "sip/state.h"
+#include "sip/transfer.h"
 
 /* ---- tags -------------------------------------------------------------------------------- */
 
@@ -93,10 +95,11 @@ static bool describe(struct signalling *s, struct call *c, const struct incoming
 		     struct exchange *x, enum track party, uint8_t leg)
 {
 	struct description d;
-	if (!read_body(s, in->m, &d))
-		return false;
-	exchange_describe(s, c, x, party, party == TRACK_CALLEE ? leg : NO_LEG, &d);
-	return true;
+	bool sdp = read_body(s, in->m, &d);
+	if (sdp)
+		exchange_describe(s, c, x, party, party == TRACK_CALLEE ? leg : NO_LEG, &d);
+	explicit_bzero(&d, sizeof d);
+	return sdp;
 }
 
 /* ---- the initial INVITE ------------------------------------------------------------------ */
@@ -178,6 +181,7 @@ static void on_first_invite(struct signalling *s, struct call *c, const struct i
 		x = exchange_begin_initial(c, hop, in->m->cseq);
 	add_branch(c, &in->marks.branch);
 	c->changed |= party_assert(&c->record, in->m);
+	c->changed |= party_divert(&c->record, in->m);
 	(void)describe(s, c, in, x, TRACK_CALLER, NO_LEG);
 }
 
@@ -210,6 +214,7 @@ static void on_offer(struct signalling *s, struct call *c, const struct incoming
 	if (sdp)
 		exchange_describe(s, c, x, from.party,
 				  from.party == TRACK_CALLEE ? from.leg : NO_LEG, &d);
+	explicit_bzero(&d, sizeof d);
 }
 
 static void on_invite(struct signalling *s, struct call *c, const struct incoming *in)
@@ -239,14 +244,16 @@ static void on_offer_response(struct signalling *s, struct call *c, const struct
 		return;
 	}
 	/* The request may have passed where the mirror does not look. */
-	if (!x && m->body_len > 0)
+	if (!x && m->body_len > 0) {
 		x = exchange_begin(c, from.hop, from.party, m->cseq, m->method, in->ts_ns);
+		x->unseen = true;
+	}
 	if (!x)
 		return;
 	(void)describe(s, c, in, x, track_other(from.party), from.leg);
 	if (m->status < 200)
 		return;
-	exchange_accept(c, x, in->ts_ns);
+	exchange_accept(s, c, x, in->ts_ns);
 	if (c->joined)
 		(void)state_event(s, c,
 				  &(struct event){ .kind = EVENT_ANSWERED, .ts_ns = in->ts_ns });
@@ -282,7 +289,7 @@ static void on_answer(struct signalling *s, struct call *c, const struct incomin
 	}
 	if (leg == hop->winner) {
 		(void)describe(s, c, in, x, TRACK_CALLEE, leg);
-		exchange_accept(c, x, in->ts_ns);
+		exchange_accept(s, c, x, in->ts_ns);
 	}
 	(void)state_event(s, c,
 			  &(struct event){ .kind = EVENT_ANSWERED,
@@ -323,9 +330,19 @@ static void on_failure(struct signalling *s, struct call *c, const struct incomi
 				 .status = status });
 }
 
+/* The first we see of a call is a response. */
+static void on_unseen_invite(struct call *c, const struct incoming *in)
+{
+	uint8_t hop = add_hop(c, in);
+	exchange_begin_initial(c, hop, in->m->cseq)->unseen = true;
+	add_branch(c, &in->marks.branch);
+}
+
 static void on_invite_response(struct signalling *s, struct call *c, const struct incoming *in)
 {
 	const struct sip_message *m = in->m;
+	if (c->hops_count == 0)
+		on_unseen_invite(c, in);
 	uint8_t hop = find_hop(c, &in->marks.from);
 	struct exchange *x = NULL;
 	if (hop != NOWHERE)
@@ -371,7 +388,7 @@ static void on_ack(struct signalling *s, struct call *c, const struct incoming *
 	}
 	bool answer = describe(s, c, in, x, from.party, from.leg);
 	if (answer && x->accepted)
-		exchange_accept(c, x, in->ts_ns);
+		exchange_accept(s, c, x, in->ts_ns);
 	if (!tells_of_answer(c, in, x))
 		return;
 	uint8_t leg = add_leg(c, x->hop, &in->marks.to);
@@ -379,7 +396,7 @@ static void on_ack(struct signalling *s, struct call *c, const struct incoming *
 		return;
 	c->legs[leg].state = LEG_CONFIRMED;
 	c->hops[x->hop].winner = leg;
-	exchange_accept(c, x, in->ts_ns);
+	exchange_accept(s, c, x, in->ts_ns);
 	(void)state_event(s, c, &(struct event){ .kind = EVENT_ANSWERED, .ts_ns = in->ts_ns });
 }
 
@@ -491,22 +508,16 @@ static void on_bye_response(struct signalling *s, struct call *c, const struct i
 
 /* ---- the rest ------------------------------------------------------------------------------ */
 
-/* A digit sent as INFO; a proxy's copy of it has the same CSeq. */
-static void on_info(struct signalling *s, struct call *c, const struct incoming *in)
+/* INFO, NOTIFY, REFER: by one party, not about the dialog. */
+static void on_other(struct signalling *s, struct call *c, const struct incoming *in)
 {
 	struct sender from = find_sender(c, &in->marks);
-	if (from.hop == NOWHERE) {
+	if (from.hop == NOWHERE)
 		stray(s);
-		return;
-	}
-	struct party *p = &c->parties[from.party];
-	bool digit = strcmp(in->m->content_type, "application/dtmf-relay") == 0 ||
-		     strcmp(in->m->content_type, "application/dtmf") == 0;
-	if (!digit || in->m->cseq <= p->info_cseq)
-		return;
-	p->info_cseq = in->m->cseq;
-	c->record.dtmf_count++;
-	c->changed = true;
+	else if (in->m->method == METHOD_REFER)
+		transfer_refer(s, c, in, from.party);
+	else
+		digits_message(c, in, from.party);
 }
 
 typedef void handler(struct signalling *s, struct call *c, const struct incoming *in);
@@ -521,7 +532,9 @@ static const struct {
 	[METHOD_CANCEL] = { on_cancel, NULL },
 	[METHOD_PRACK] = { on_offer, on_offer_response },
 	[METHOD_UPDATE] = { on_offer, on_offer_response },
-	[METHOD_INFO] = { on_info, NULL },
+	[METHOD_REFER] = { on_other, NULL },
+	[METHOD_INFO] = { on_other, NULL },
+	[METHOD_NOTIFY] = { on_other, NULL },
 };
 
 void dialog_message(struct signalling *s, struct call *c, const struct incoming *in)

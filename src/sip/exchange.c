@@ -8,7 +8,13 @@
  */
 #include "sip/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "sip/calls.h"
+#include "sip/judgement.h"
+#include "sip/keys.h"
+#include "sip/orphan.h"
 
 /* ---- exchanges ------------------------------------------------------------------------- */
 
@@ -40,6 +46,7 @@ static struct exchange *place(struct call *c)
 
 static struct exchange *begin_at(struct call *c, struct exchange *x, const struct exchange *how)
 {
+	keys_free(x);
 	*x = *how;
 	x->number = ++c->exchanges_made;
 	return x;
@@ -85,8 +92,15 @@ static void expect(struct signalling *s, const struct call *c, enum track party,
 	e.stream_base = l->stream_base;
 	e.from_ns = l->from_ns;
 	e.ptime_ms = l->ptime_ms;
+	e.rtcp = l->rtcp;
+	e.protection = l->protection;
+	e.keep_events = c->dtmf == DTMF_KEEP;
+	e.discard = judgement_discards(c);
+	e.orphan = c->orphan;
 	memcpy(e.payloads, l->payloads, sizeof e.payloads);
 	s->cfg.sink.expect(s->cfg.sink.ctx, &e);
+	if (!c->orphan)
+		orphan_explained(s, &l->at);
 }
 
 static void forget(struct signalling *s, const struct call *c, const struct line *l,
@@ -98,6 +112,17 @@ static void forget(struct signalling *s, const struct call *c, const struct line
 	f.at = l->at;
 	f.until_ns = until_ns;
 	s->cfg.sink.forget(s->cfg.sink.ctx, &f);
+}
+
+void exchange_discard(struct signalling *s, struct call *c, int64_t until_ns)
+{
+	for (unsigned party = 0; party < 2; party++) {
+		const struct party *p = &c->parties[party];
+		for (unsigned i = 0; i < p->lines_count; i++) {
+			forget(s, c, p->lines[i], until_ns);
+			expect(s, c, (enum track)party, p->lines[i]);
+		}
+	}
 }
 
 static void drop_line(struct party *p, unsigned i)
@@ -181,40 +206,113 @@ static void mark_line(struct line *l, const struct exchange *x, uint8_t leg)
 	l->retire_ns = 0;
 }
 
+/* True when anything changed. */
+static bool set_line(struct line *l, const struct description_audio *a)
+{
+	struct endpoint rtcp = a->rtcp;
+	if (rtcp.port != 0 && !endpoint_equal(&l->at, &a->at) && !a->rtcp_mux) {
+		rtcp = l->at; /* an ICE candidate: next to it */
+		rtcp.port++;
+	}
+	bool changed = !endpoint_equal(&l->rtcp, &rtcp) || l->protection != a->protection;
+	l->rtcp = rtcp;
+	l->stated = l->protection = a->protection;
+	l->index = a->index;
+	return changed;
+}
+
 static void name_line(struct signalling *s, struct call *c, const struct exchange *x,
-		      enum track party, uint8_t leg, const struct description_audio *a)
+		      enum track party, uint8_t leg, const struct description_audio *a,
+		      const struct endpoint *at)
 {
 	struct party *p = &c->parties[party];
-	struct line *l = find_line(p, &a->at);
+	struct line *l = find_line(p, at);
 	bool fresh = !l;
 	if (fresh) {
 		l = new_line(s, c, p, x);
 		if (!l)
 			return;
-		l->at = a->at;
+		l->at = *at;
 	}
 	mark_line(l, x, leg);
-	if (map_payloads(l, a) || fresh)
+	bool mapped = map_payloads(l, a);
+	if (set_line(l, a) || mapped || fresh)
 		expect(s, c, party, l);
+}
+
+static void name_audio(struct signalling *s, struct call *c, const struct exchange *x,
+		       enum track party, uint8_t leg, const struct description_audio *a)
+{
+	struct party *p = &c->parties[party];
+	if (a->has_endpoint)
+		name_line(s, c, x, party, leg, a, &a->at);
+	for (unsigned i = 0; i < a->candidates_count; i++)
+		name_line(s, c, x, party, leg, a, &a->candidates[i]);
+	if (a->has_endpoint || a->candidates_count > 0)
+		return;
+	/* c=0.0.0.0, or a name we do not resolve: audio goes on where it was, or comes back there. */
+	for (unsigned k = 0; k < p->lines_count; k++)
+		if (p->lines[k]->hop == x->hop && !p->lines[k]->retire_ns)
+			mark_line(p->lines[k], x, p->lines[k]->leg);
+}
+
+static unsigned media_line(unsigned index)
+{
+	return index < MEDIA_LINES ? index : MEDIA_LINES - 1;
+}
+
+/* The answer chooses among what was offered: a line offered with SRTP may end without. */
+static void settle_protection(struct signalling *s, struct call *c, const struct exchange *x)
+{
+	struct party *p = &c->parties[x->offerer];
+	for (unsigned i = 0; i < p->lines_count; i++) {
+		struct line *l = p->lines[i];
+		unsigned answers = x->answered[media_line(l->index)];
+		uint8_t is = l->stated;
+		if (l->hop != x->hop || l->named_in != x->number || answers == 0)
+			continue;
+		if (!(answers >> is & 1))
+			for (is = 0; !(answers >> is & 1);)
+				is++;
+		if (is == l->protection)
+			continue;
+		l->protection = is;
+		expect(s, c, (enum track)x->offerer, l);
+	}
 }
 
 void exchange_describe(struct signalling *s, struct call *c, struct exchange *x, enum track party,
 		       uint8_t leg, const struct description *d)
 {
-	struct party *p = &c->parties[party];
+	if (!x->named[track_other(party)] && !x->named[party])
+		x->offerer = (uint8_t)party;
 	x->named[party] = true;
 	x->on_hold[party] = d->on_hold;
+	x->consents[party] = d->consents;
+	x->refused[party] = d->refused;
+	x->other[party] = d->other;
 	for (unsigned i = 0; i < d->audio_count; i++) {
-		if (d->audio[i].has_endpoint) {
-			name_line(s, c, x, party, leg, &d->audio[i]);
-			continue;
-		}
-		/* c=0.0.0.0, or a name we do not resolve: audio goes on where it was, or comes
-		 * back there. */
-		for (unsigned k = 0; k < p->lines_count; k++)
-			if (p->lines[k]->hop == x->hop && !p->lines[k]->retire_ns)
-				mark_line(p->lines[k], x, p->lines[k]->leg);
+		name_audio(s, c, x, party, leg, &d->audio[i]);
+		if (party != x->offerer)
+			x->answered[media_line(d->audio[i].index)] |=
+				(uint8_t)(1u << d->audio[i].protection);
 	}
+	settle_protection(s, c, x);
+	keys_describe(c, x, party, leg, d);
+}
+
+void exchange_expect_orphan(struct signalling *s, struct call *c, enum track party,
+			    const struct endpoint *at, uint8_t payload_type)
+{
+	struct exchange x = { .start_ns = c->start_ns };
+	struct line *l = new_line(s, c, &c->parties[party], &x);
+	if (!l)
+		return;
+	l->at = *at;
+	l->leg = NO_LEG;
+	l->payloads_count = 1;
+	description_static(&l->payloads[0], payload_type);
+	expect(s, c, party, l);
 }
 
 /* ---- answers --------------------------------------------------------------------------- */
@@ -245,9 +343,105 @@ static void retire(struct line *l, int64_t ts_ns)
 		l->retire_ns = ts_ns + EXCHANGE_IN_FLIGHT_NS;
 }
 
-void exchange_accept(struct call *c, struct exchange *x, int64_t ts_ns)
+/* Media that we do not record, agreed on by both (or by the only one that was seen). */
+static void note_other(struct call *c, const struct exchange *x)
+{
+	uint32_t kinds =
+		x->named[0] && x->named[1] ? x->other[0] & x->other[1] : x->other[0] | x->other[1];
+	char *text = c->record.other_media;
+	size_t room = sizeof c->record.other_media;
+	for (unsigned i = 0; i < OTHER_KINDS; i++) {
+		const char *name = description_other_name(i);
+		size_t len = strlen(text);
+		if (!(kinds >> i & 1) || (c->other_noted >> i & 1))
+			continue;
+		c->other_noted |= 1u << i;
+		snprintf(text + len, room - len, "%s%s", len > 0 ? "," : "", name);
+		c->changed = true;
+	}
+}
+
+#define NO_KEY "srtp-no-key"
+
+static void note_protection(struct call *c, const struct line *l)
+{
+	static const char *const remarks[PROTECTIONS] = {
+		[PROTECTION_NO_KEY] = NO_KEY,
+		[PROTECTION_DTLS] = "dtls-srtp",
+		[PROTECTION_ZRTP] = "zrtp",
+	};
+	if (remarks[l->protection])
+		calls_remark(c, remarks[l->protection]);
+}
+
+/* The request had no description, so the response's is the offer and the ACK will bring the answer (RFC 3264, 4). */
+static bool is_late_offer(const struct exchange *x)
+{
+	return !x->unseen && !x->named[x->by];
+}
+
+/* `party` described its endpoints in x, which is now accepted: those it no longer names retire, as do lines that the other
+ * refused by port 0 (RFC 3264, 6). */
+static void accept_lines(struct signalling *s, struct call *c, struct exchange *x, enum track party,
+			 int64_t ts_ns)
+{
+	struct party *p = &c->parties[party];
+	enum track other = track_other(party);
+	for (unsigned i = 0; i < p->lines_count; i++) {
+		struct line *l = p->lines[i];
+		if (l->hop != x->hop)
+			continue;
+		bool refused = l->named_in == x->number && l->index < DESCRIPTION_LINES &&
+			       (x->refused[other] >> l->index & 1);
+		if (l->named_in < x->number || (refused && party == x->offerer))
+			retire(l, ts_ns);
+		if (l->retire_ns || is_late_offer(x))
+			continue;
+		/* What is sent here has the other party's key, and that was not seen. */
+		if (l->protection == PROTECTION_SDES && !x->named[other]) {
+			l->protection = PROTECTION_NO_KEY;
+			x->keyless |= calls_remark(c, NO_KEY);
+			expect(s, c, party, l);
+		}
+		note_protection(c, l);
+	}
+}
+
+/* Only the answer was seen, and it says that its sender no longer speaks: the other holds it. */
+static void accept_unseen_hold(struct call *c, const struct exchange *x)
+{
+	enum track by = (enum track)x->by, answerer = track_other(by);
+	if (x->unseen && !x->named[by] && x->named[answerer])
+		c->parties[by].on_hold = x->consents[answerer];
+}
+
+static void unremark(struct call *c, const char *name)
+{
+	struct call_record *r = &c->record;
+	uint32_t i = 0;
+	while (i < r->coverage_count && strcmp(r->coverage[i], name) != 0)
+		i++;
+	if (i == r->coverage_count)
+		return;
+	r->coverage_count--;
+	memmove(r->coverage[i], r->coverage[i + 1],
+		(r->coverage_count - i) * sizeof r->coverage[0]);
+	c->changed = true;
+}
+
+/* The answer that an ACK overtook has come, with the key.  Too many keys are remarked so too, and that stays. */
+static void take_keyless_back(struct call *c, struct exchange *x)
+{
+	if (!x->keyless || !x->named[0] || !x->named[1] || c->record.sdes_count == SDES_MAX)
+		return;
+	x->keyless = false;
+	unremark(c, NO_KEY);
+}
+
+void exchange_accept(struct signalling *s, struct call *c, struct exchange *x, int64_t ts_ns)
 {
 	x->accepted = true;
+	take_keyless_back(c, x); /* what is still without a key is remarked again */
 	for (unsigned party = 0; party < 2; party++) {
 		struct party *p = &c->parties[party];
 		if (!x->named[party])
@@ -256,9 +450,12 @@ void exchange_accept(struct call *c, struct exchange *x, int64_t ts_ns)
 			p->settled_in = x->number;
 			p->on_hold = x->on_hold[party];
 		}
-		for (unsigned i = 0; i < p->lines_count; i++)
-			if (p->lines[i]->hop == x->hop && p->lines[i]->named_in < x->number)
-				retire(p->lines[i], ts_ns);
+		accept_lines(s, c, x, (enum track)party, ts_ns);
+	}
+	accept_unseen_hold(c, x);
+	if (!is_late_offer(x)) {
+		keys_accept(c, x);
+		note_other(c, x);
 	}
 	update_hold(c, ts_ns);
 }
@@ -279,6 +476,7 @@ void exchange_reject(struct signalling *s, struct call *c, struct exchange *x, i
 void exchange_choose_leg(struct call *c, uint8_t hop, uint8_t leg, int64_t ts_ns)
 {
 	struct party *p = &c->parties[TRACK_CALLEE];
+	keys_choose_leg(c, leg);
 	for (unsigned i = 0; i < p->lines_count; i++) {
 		struct line *l = p->lines[i];
 		if (l->hop == hop && l->leg != leg && l->leg != NO_LEG)
@@ -314,8 +512,10 @@ int64_t exchange_next_due(const struct call *c)
 	return due;
 }
 
-void exchange_free_lines(struct call *c)
+void exchange_free_all(struct call *c)
 {
+	for (unsigned i = 0; i < CALL_EXCHANGES; i++)
+		keys_free(&c->exchanges[i]);
 	for (unsigned party = 0; party < 2; party++)
 		while (c->parties[party].lines_count > 0)
 			drop_line(&c->parties[party], 0);

@@ -33,7 +33,7 @@ void exchange_describe(struct signalling *s, struct call *c, struct exchange *x,
 		       uint8_t leg, const struct description *d);
 
 /* The exchange is complete (2xx, or the ACK with an answer). */
-void exchange_accept(struct call *c, struct exchange *x, int64_t ts_ns);
+void exchange_accept(struct signalling *s, struct call *c, struct exchange *x, int64_t ts_ns);
 /* It was refused: as if it had never been. */
 void exchange_reject(struct signalling *s, struct call *c, struct exchange *x, int64_t ts_ns);
 
@@ -44,6 +44,14 @@ void exchange_choose_leg(struct call *c, uint8_t hop, uint8_t leg, int64_t ts_ns
 void exchange_forget_due(struct signalling *s, struct call *c, int64_t now_ns);
 int64_t exchange_next_due(const struct call *c);
 
-void exchange_free_lines(struct call *c);
+/* Expect audio at an endpoint without any description: only because it was seen there. */
+void exchange_expect_orphan(struct signalling *s, struct call *c, enum track party,
+			    const struct endpoint *at, uint8_t payload_type);
+
+/* Free what exchanges and parties keep. */
+/* Nothing later than until_ns of what is said at the call's endpoints is kept (judgement.h). */
+void exchange_discard(struct signalling *s, struct call *c, int64_t until_ns);
+
+void exchange_free_all(struct call *c);
 
 #endif

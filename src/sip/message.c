@@ -8,6 +8,7 @@
  * libosip2 5.3 refuses a whole message for one unbalanced quote in any header, or for a body
  * shorter than its Content-Length, and crashes callers that trust it to have found every header.
  * So it sees only headers that we use, never a body, and the start line in its plainest form.
+ * It keeps parameters in lists that it walks to append to, so what has countless ones is cut (without_end).
  * When it refuses that, it is tried again with less: without display names, then the required
  * headers alone.
  */
@@ -28,6 +29,8 @@ enum attempt { ATTEMPT_ALL, ATTEMPT_NAMELESS, ATTEMPT_REQUIRED, ATTEMPTS };
 
 /* Bytes of the copy beyond the values themselves: names and line ends of all headers. */
 #define COPY_EXTRA 512
+
+#define PARTS_MOST 128 /* parameters of one header */
 
 struct message_parser {
 	uint32_t max_bytes;
@@ -97,6 +100,16 @@ static void copy_text(struct message_parser *p, const char *text)
 	copy_add(p, span_of(text, strlen(text)));
 }
 
+/* Up to so many parameters: the time that libosip2 takes grows with their square, seconds for a message of 64 KiB. */
+static struct span without_end(struct span value)
+{
+	unsigned parts = 0;
+	for (size_t i = 0; i < value.len; i++)
+		if ((value.p[i] == ';' || value.p[i] == '&') && ++parts > PARTS_MOST)
+			return span_of(value.p, i);
+	return value;
+}
+
 /* From the last '<' on: an identity without its display name. */
 static struct span without_name(struct span value)
 {
@@ -134,7 +147,7 @@ static bool copy_start(struct message_parser *p, struct span start, enum attempt
 	if (attempt == ATTEMPT_REQUIRED)
 		copy_text(p, "sip:callee");
 	else
-		copy_add(p, second);
+		copy_add(p, without_end(second));
 	copy_text(p, " SIP/2.0\r\n");
 	return true;
 }
@@ -158,7 +171,7 @@ static bool copy_message(struct message_parser *p, const struct reduced *r, enum
 			value = without_name(value);
 		copy_text(p, rule->name);
 		copy_text(p, ": ");
-		copy_add(p, value);
+		copy_add(p, without_end(value));
 		copy_text(p, "\r\n");
 	}
 	copy_text(p, "\r\n");
@@ -289,8 +302,10 @@ static bool read_fields(struct sip_message *out, const osip_message_t *sip)
 	struct span number = text_of(sip->cseq->number);
 	if (!span_number(&number, UINT32_MAX, &out->cseq) || number.len > 0)
 		return false;
-	if (!out->request)
-		out->method = method_find(text_of(sip->cseq->method));
+	enum method method = method_find(text_of(sip->cseq->method));
+	if (out->request && method != out->method)
+		return false; /* RFC 3261, 8.1.1.5: nobody would take it */
+	out->method = method;
 	read_identity(&out->from, sip->from);
 	read_identity(&out->to, sip->to);
 	read_parameter(out->from_tag, sizeof out->from_tag, &sip->from->gen_params, "tag");
@@ -303,25 +318,53 @@ static bool read_fields(struct sip_message *out, const osip_message_t *sip)
 	return true;
 }
 
+/* RFC 7044: the entry before the last was retargeted to it.  It was a diversion when they are different users: proxies also
+ * list a registered contact behind its address of record. */
+static void read_history(struct sip_message *out, const struct reduced *r)
+{
+	char before[sizeof out->diverted_from] = "", last[sizeof out->diverted_from] = "";
+	for (int i = 0; i < r->times[HEADER_HISTORY_INFO]; i++) {
+		struct span list = r->value[HEADER_HISTORY_INFO][i];
+		while (list.len > 0) {
+			char user[sizeof last];
+			clean_uri_user(user, sizeof user, next_identity(&list));
+			if (user[0] == '\0' || strcmp(user, last) == 0)
+				continue;
+			memcpy(before, last, sizeof before);
+			memcpy(last, user, sizeof last);
+		}
+	}
+	memcpy(out->diverted_from, before, sizeof before);
+}
+
+/* RFC 5806, 3: the newest diversion stands first. */
+static void read_diversion(struct sip_message *out, const struct reduced *r)
+{
+	struct span list = r->value[HEADER_DIVERSION][0];
+	if (list.len > 0)
+		clean_uri_user(out->diverted_from, sizeof out->diverted_from, next_identity(&list));
+	else
+		read_history(out, r);
+}
+
 static void read_texts(struct sip_message *out, const struct reduced *r)
 {
-	const struct {
-		enum header header;
-		char *to;
-		size_t size;
-	} texts[] = {
-		{ HEADER_CALL_ID, out->call_id, sizeof out->call_id },
-		{ HEADER_CONTACT, out->contact, sizeof out->contact },
-		{ HEADER_REFER_TO, out->refer_to, sizeof out->refer_to },
-		{ HEADER_REFERRED_BY, out->referred_by, sizeof out->referred_by },
-		{ HEADER_REPLACES, out->replaces, sizeof out->replaces },
-		{ HEADER_SESSION_ID, out->session_id, sizeof out->session_id },
-	};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		clean_text(texts[i].to, texts[i].size, r->value[texts[i].header][0]);
+	clean_text(out->call_id, sizeof out->call_id, r->value[HEADER_CALL_ID][0]);
 	out->call_id_whole = r->value[HEADER_CALL_ID][0];
+	out->refer_to = r->value[HEADER_REFER_TO][0];
+	out->referred_by = r->value[HEADER_REFERRED_BY][0];
+	out->replaces = r->value[HEADER_REPLACES][0];
+	out->join = r->value[HEADER_JOIN][0];
+	out->session_id = r->value[HEADER_SESSION_ID][0];
+	out->event = r->value[HEADER_EVENT][0];
 	out->body = r->body;
 	out->body_len = r->body_len;
+	if (!out->request)
+		return;
+	struct span rest = r->start;
+	(void)span_word(&rest);
+	clean_uri_user(out->target, sizeof out->target, span_word(&rest));
+	read_diversion(out, r);
 }
 
 /* ---- parsing ----------------------------------------------------------------------------- */

@@ -34,7 +34,10 @@ struct sip_message {
 	char branch[MESSAGE_TOKEN]; /* of the top Via */
 	char content_type[64];      /* "application/sdp", in lower case; "" without one */
 	char boundary[80];          /* of a multipart body */
-	char contact[256], refer_to[256], referred_by[256], replaces[256], session_id[128];
+	char target[128];           /* user part of the Request-URI, or its tel: number */
+	char diverted_from[128];    /* who diverted it here last, by Diversion or History-Info */
+	/* As they stand, until the next message. */
+	struct span refer_to, referred_by, replaces, join, session_id, event;
 	const uint8_t *body; /* borrowed from the datagram */
 	uint32_t body_len;
 	/* What was parsed: the same for a retransmission.  Until the next message. */

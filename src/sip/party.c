@@ -31,12 +31,21 @@ static void fill_caller(struct call_record *r, const struct sip_identity *id)
 
 bool party_assert(struct call_record *r, const struct sip_message *invite)
 {
-	if (!is_anonymous(&invite->from) || invite->asserted.scheme[0] == '\0')
+	/* In a response it is the callee's. */
+	if (!invite->request || !is_anonymous(&invite->from) || invite->asserted.scheme[0] == '\0')
 		return false;
 	char before[sizeof r->from_uri];
 	memcpy(before, r->from_uri, sizeof before);
 	fill_caller(r, &invite->asserted);
 	return strcmp(before, r->from_uri) != 0;
+}
+
+bool party_divert(struct call_record *r, const struct sip_message *invite)
+{
+	if (r->diverted_from[0] != '\0' || invite->diverted_from[0] == '\0')
+		return false;
+	snprintf(r->diverted_from, sizeof r->diverted_from, "%s", invite->diverted_from);
+	return true;
 }
 
 void party_fill(struct call_record *r, const struct sip_message *invite)
@@ -47,4 +56,5 @@ void party_fill(struct call_record *r, const struct sip_message *invite)
 	snprintf(r->to, sizeof r->to, "%s", to->user);
 	snprintf(r->to_name, sizeof r->to_name, "%s", to->name);
 	uri_text(r->to_uri, sizeof r->to_uri, to);
+	(void)party_divert(r, invite);
 }

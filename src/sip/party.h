@@ -14,4 +14,7 @@ void party_fill(struct call_record *r, const struct sip_message *invite);
  * True when it did. */
 bool party_assert(struct call_record *r, const struct sip_message *invite);
 
+/* The same for who diverted it here (RFC 5806, RFC 7044). */
+bool party_divert(struct call_record *r, const struct sip_message *invite);
+
 #endif

@@ -12,12 +12,15 @@ const struct header_rule header_rules[HEADER_COUNT] = {
 	[HEADER_CSEQ]                = { "CSeq",                 0,  1, HEADER_REQUIRED },
 	[HEADER_CONTENT_TYPE]        = { "Content-Type",        'c', 1, HEADER_OPTIONAL },
 	[HEADER_CONTENT_LENGTH]      = { "Content-Length",      'l', 1, HEADER_TEXT },
-	[HEADER_CONTACT]             = { "Contact",             'm', 1, HEADER_TEXT },
 	[HEADER_P_ASSERTED_IDENTITY] = { "P-Asserted-Identity",  0,  2, HEADER_TEXT },
 	[HEADER_REFER_TO]            = { "Refer-To",            'r', 1, HEADER_TEXT },
 	[HEADER_REFERRED_BY]         = { "Referred-By",         'b', 1, HEADER_TEXT },
 	[HEADER_REPLACES]            = { "Replaces",             0,  1, HEADER_TEXT },
+	[HEADER_JOIN]                = { "Join",                 0,  1, HEADER_TEXT },
 	[HEADER_SESSION_ID]          = { "Session-ID",           0,  1, HEADER_TEXT },
+	[HEADER_EVENT]               = { "Event",               'o', 1, HEADER_TEXT },
+	[HEADER_DIVERSION]           = { "Diversion",            0,  1, HEADER_TEXT },
+	[HEADER_HISTORY_INFO]        = { "History-Info",         0,  4, HEADER_TEXT },
 };
 /* clang-format on */
 
@@ -115,4 +118,20 @@ bool reduce_message(struct reduced *out, char *room_bytes, const uint8_t *p, uin
 	if (span_number(&length, UINT32_MAX, &stated) && stated < out->body_len)
 		out->body_len = stated;
 	return true;
+}
+
+struct span reduce_find(const uint8_t *p, uint32_t len, const char *name)
+{
+	struct bytes text = bytes_over(p, len);
+	struct span line;
+	bool started = false;
+	while (span_line(&text, &line)) {
+		if (line.len == 0 && started)
+			break;
+		started |= line.len > 0;
+		struct span value = line;
+		if (span_is(span_trim(span_until(&value, ':')), name))
+			return span_trim(value);
+	}
+	return span_of("", 0);
 }

@@ -19,12 +19,15 @@ enum header {
 	HEADER_CSEQ,
 	HEADER_CONTENT_TYPE,
 	HEADER_CONTENT_LENGTH,
-	HEADER_CONTACT,
 	HEADER_P_ASSERTED_IDENTITY,
 	HEADER_REFER_TO,
 	HEADER_REFERRED_BY,
 	HEADER_REPLACES,
+	HEADER_JOIN,
 	HEADER_SESSION_ID,
+	HEADER_EVENT,
+	HEADER_DIVERSION,
+	HEADER_HISTORY_INFO,
 	HEADER_COUNT
 };
 
@@ -35,7 +38,7 @@ enum header_use {
 	HEADER_TEXT      /* taken as it stands */
 };
 
-#define HEADER_TIMES 2 /* the most that any header's row allows */
+#define HEADER_TIMES 4 /* the most that any header's row allows */
 
 struct header_rule {
 	const char *name;
@@ -56,5 +59,8 @@ struct reduced {
 /* Reduce `len` bytes.  `room` (at least `len` bytes) receives the values, to which `out` points.
  * False when there is nothing but line ends: a keep-alive. */
 bool reduce_message(struct reduced *out, char *room, const uint8_t *p, uint32_t len);
+
+/* The value of one header that no row names (its first line), by its full name; len 0: absent.  Borrowed from `p`. */
+struct span reduce_find(const uint8_t *p, uint32_t len, const char *name);
 
 #endif

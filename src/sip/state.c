@@ -15,6 +15,7 @@
 #include "sip/state.h"
 
 #include "sip/calls.h"
+#include "sip/orphan.h"
 
 /* ---- actions ----------------------------------------------------------------------------- */
 
@@ -28,11 +29,11 @@ static void end(struct call *c, enum call_outcome outcome, enum call_ended_by by
 	c->until_ns = at_ns;
 }
 
-static void wait_for(struct call *c, const struct event *e, enum call_outcome outcome,
-		     enum call_ended_by by)
+static void wait_for(struct call *c, const struct event *e, int64_t wait_ns,
+		     enum call_outcome outcome, enum call_ended_by by)
 {
 	c->pending = (struct ending){
-		.due_ns = e->ts_ns + STATE_WAIT_NS, .at_ns = e->ts_ns, .outcome = outcome, .by = by
+		.due_ns = e->ts_ns + wait_ns, .at_ns = e->ts_ns, .outcome = outcome, .by = by
 	};
 }
 
@@ -40,6 +41,7 @@ static void go_on(struct signalling *s, struct call *c, const struct event *e)
 {
 	(void)s, (void)e;
 	c->pending.due_ns = 0;
+	c->challenged = false;
 	c->record.sip_status = 0;
 }
 
@@ -74,9 +76,10 @@ static void answer(struct signalling *s, struct call *c, const struct event *e)
 
 static void wait_for_retry(struct signalling *s, struct call *c, const struct event *e)
 {
-	(void)s;
+	bool room = s->free_count > s->cfg.max_calls / 2;
 	c->record.sip_status = e->status;
-	wait_for(c, e, OUTCOME_FAILED, ENDED_BY_CALLEE);
+	c->challenged = true;
+	wait_for(c, e, room ? STATE_RETRY_NS : STATE_WAIT_NS, OUTCOME_FAILED, ENDED_BY_CALLEE);
 }
 
 /* RFC 3261, 9.1: a 487 follows; without it the INVITE counts as cancelled all the same. */
@@ -84,7 +87,7 @@ static void wait_for_487(struct signalling *s, struct call *c, const struct even
 {
 	(void)s;
 	if (!c->pending.due_ns)
-		wait_for(c, e, OUTCOME_CANCELLED, ENDED_BY_CALLER);
+		wait_for(c, e, STATE_WAIT_NS, OUTCOME_CANCELLED, ENDED_BY_CALLER);
 }
 
 static void refuse(struct signalling *s, struct call *c, const struct event *e)
@@ -146,6 +149,8 @@ static bool settle(struct call *c)
 
 static enum call_outcome outcome_now(const struct call *c)
 {
+	if (c->orphan)
+		return OUTCOME_NONE; /* nobody saw whether it was answered */
 	return c->record.state == CALL_TALKING || c->joined ? OUTCOME_ANSWERED : OUTCOME_UNANSWERED;
 }
 
@@ -158,7 +163,14 @@ static void time_out(struct signalling *s, struct call *c, const struct event *e
 	if (settle(c))
 		return;
 	end(c, outcome_now(c), ENDED_BY_TIMEOUT, c->last_ns);
-	c->until_ns = c->last_ns + s->cfg.call_timeout_ns;
+	c->until_ns = c->last_ns + (c->orphan ? ORPHAN_SILENCE_NS : s->cfg.call_timeout_ns);
+}
+
+/* Its media belongs to a call with signalling from now on. */
+static void give_way(struct signalling *s, struct call *c, const struct event *e)
+{
+	(void)s;
+	end(c, OUTCOME_NONE, ENDED_BY_TIMEOUT, e->ts_ns > c->start_ns ? e->ts_ns : c->start_ns);
 }
 
 static void cut_off(struct signalling *s, struct call *c, const struct event *e)
@@ -206,6 +218,7 @@ static const struct {
 	{ CALL_TALKING, EVENT_BYE_CHALLENGED, CALL_TALKING, drop_bye },
 	{ CALL_TALKING, EVENT_BYE_DONE,       CALL_ENDED,   hang_up },
 	{ CALL_TALKING, EVENT_SILENT,         CALL_ENDED,   time_out },
+	{ CALL_TALKING, EVENT_EXPLAINED,      CALL_ENDED,   give_way },
 	{ CALL_TALKING, EVENT_CAPTURE_END,    CALL_ENDED,   cut_off },
 };
 /* clang-format on */

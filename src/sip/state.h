@@ -12,6 +12,9 @@
 
 /* How long a call waits for what must follow: 64 * T1 (RFC 3261, 17.1.1.2). */
 #define STATE_WAIT_NS (32 * NS_PER_S)
+/* The same for a caller who was challenged or redirected, and may have to ask somebody: it is one call with what it tries
+ * next.  Only while less than half of all places are taken, so that a flood of INVITEs that nobody means keeps none out. */
+#define STATE_RETRY_NS (180 * NS_PER_S)
 
 enum event_kind {
 	EVENT_INVITED_AGAIN,  /* the initial INVITE once more, after a challenge or redirection */
@@ -25,6 +28,7 @@ enum event_kind {
 	EVENT_BYE_DONE,       /* any other final response, or none in time */
 	EVENT_OVERDUE,        /* what the call waited for did not come */
 	EVENT_SILENT,         /* neither SIP nor media for the time-out */
+	EVENT_EXPLAINED,      /* a call without signalling: some explains its media now */
 	EVENT_CAPTURE_END
 };
 

@@ -7,7 +7,7 @@
 #include "audio/audio.h"
 #include "base/bytes.h"
 
-#define STREAMS 3
+#define STREAMS 7
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,9 +23,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		  .codec = "opus",
 		  .payload_types = { 97 },
 		  .payload_types_count = 1 },
+		{ .track = TRACK_CALLER,
+		  .codec = "G722",
+		  .payload_types = { 9 },
+		  .payload_types_count = 1 },
+		{ .track = TRACK_CALLEE,
+		  .codec = "L16",
+		  .clock_rate = 44100,
+		  .channels = 2,
+		  .payload_types = { 98 },
+		  .payload_types_count = 1 },
+		/* What may be taken for copies of the second stream, in other codecs. */
+		{ .track = TRACK_CALLER,
+		  .codec = "AMR",
+		  .payload_types = { 96 },
+		  .payload_types_count = 1 },
+		{ .track = TRACK_CALLER,
+		  .codec = "speex",
+		  .clock_rate = 8000,
+		  .payload_types = { 96 },
+		  .payload_types_count = 1 },
 	};
 	struct timeline *t = timeline_new();
 	int stream[STREAMS];
+	timeline_conceal(t, size & 1);
 	for (int i = 0; i < STREAMS; i++)
 		stream[i] = timeline_stream(t, &records[i]);
 	struct bytes b = bytes_over(data, size);

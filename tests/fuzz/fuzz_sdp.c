@@ -13,6 +13,14 @@ static void check_audio(const struct description_audio *a)
 	ASSERT(memcmp(a->at.zero, "\0\0\0\0\0\0", 6) == 0);
 	ASSERT(!a->has_endpoint || !endpoint_is_any(&a->at));
 	ASSERT(!(a->has_endpoint && a->any_address));
+	ASSERT(a->index < DESCRIPTION_LINES && a->protection < PROTECTIONS);
+	ASSERT(a->candidates_count <= DESCRIPTION_CANDIDATES);
+	for (unsigned i = 0; i < a->candidates_count; i++)
+		ASSERT(a->candidates[i].port != 0 && !endpoint_is_any(&a->candidates[i]));
+	ASSERT(a->crypto.count <= SDES_OFFERED);
+	for (unsigned i = 0; i < a->crypto.count; i++)
+		ASSERT(a->crypto.offer[i].key.key_len <= SDES_KEY &&
+		       a->crypto.offer[i].key.key_len >= 16);
 	for (unsigned i = 0; i < a->payloads_count; i++) {
 		ASSERT(a->payloads[i].type < 128);
 		ASSERT(a->payloads[i].channels > 0);
@@ -36,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ASSERT(description_read(&d, sdp) == (d.media_lines > 0));
 	ASSERT(d.audio_count <= DESCRIPTION_AUDIO);
 	ASSERT(d.audio_count + d.refused_audio <= d.media_lines);
+	ASSERT(d.other < 1u << OTHER_KINDS);
 	for (unsigned i = 0; i < d.audio_count; i++)
 		check_audio(&d.audio[i]);
 	return 0;

@@ -10,6 +10,7 @@ import stream
 
 REASONS = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted",
+    302: "Moved Temporarily",
     401: "Unauthorized", 404: "Not Found", 407: "Proxy Authentication Required",
     481: "Call/Transaction Does Not Exist", 486: "Busy Here", 487: "Request Terminated",
     503: "Service Unavailable",
@@ -47,6 +48,7 @@ class Call:
         self.state, self.outcome, self.ended_by, self.status = "trying", None, None, None
         self.start_us = self.ring_us = self.answer_us = self.end_us = self.until_us = None
         self.requests = {}
+        self.body_type = "application/sdp"
 
     # ---- signalling ----------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class Call:
     def _send(self, t, side, lines, sdp):
         body = (sdp or "").encode()
         if body:
-            lines = lines + ["Content-Type: application/sdp"]
+            lines = lines + ["Content-Type: " + self.body_type]
         head = "\r\n".join(lines + ["Content-Length: %d" % len(body), "", ""])
         src, dst = self.parties[side].sip, self.parties[1 - side].sip
         self.scene.send(self.scene.us(t), src, dst, head.encode() + body)

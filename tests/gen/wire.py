@@ -61,6 +61,65 @@ def udp(src, dst, payload):
     return ip[:10] + struct.pack("!H", checksum) + ip[12:] + datagram
 
 
+def fragments(packet, mtu, ident):
+    """An IP packet in fragments of at most `mtu` bytes (RFC 791, 3.2; RFC 8200, 4.5)."""
+    v6 = packet[0] >> 4 == 6
+    head, body = packet[: 40 if v6 else 20], packet[40 if v6 else 20 :]
+    step = (mtu - (48 if v6 else 20)) // 8 * 8
+    out = []
+    for at in range(0, len(body), step):
+        part, more = body[at : at + step], at + step < len(body)
+        if v6:
+            extra = struct.pack("!BBHI", head[6], 0, at | more, ident)
+            length = struct.pack("!H", len(extra) + len(part))
+            out.append(head[:4] + length + bytes([44]) + head[7:] + extra + part)
+            continue
+        where = struct.pack("!HHH", 20 + len(part), ident & 0xFFFF, more << 13 | at // 8)
+        ip = head[:2] + where + head[8:10] + b"\0\0" + head[12:]
+        checksum = 0xFFFF ^ _ones_complement(ip)
+        out.append(ip[:10] + struct.pack("!H", checksum) + ip[12:] + part)
+    return out
+
+
+SYN, RST, PSH, ACK, FIN = 2, 4, 8, 16, 1
+
+
+def tcp(src, dst, seq, payload=b"", flags=ACK):
+    """An IPv4 or IPv6 packet that carries one TCP segment (RFC 9293, 3.1)."""
+    packet = udp(src, dst, bytes(12) + payload)
+    size = 40 if packet[0] >> 4 == 6 else 20
+    a, b = _address(src[0]), _address(dst[0])
+    ports, order = (src[1], dst[1]), (seq & 0xFFFFFFFF, 0)
+    head = struct.pack("!HHIIBBHHH", *ports, *order, 5 << 4, flags, 65535, 0, 0)
+    pseudo = a + b + struct.pack("!HH", 6, len(head) + len(payload))
+    checksum = 0xFFFF ^ _ones_complement(pseudo + head + payload)
+    segment = head[:16] + struct.pack("!H", checksum) + head[18:] + payload
+    if size == 40:
+        return packet[:6] + bytes([6]) + packet[7:40] + segment
+    ip = packet[:9] + bytes([6]) + b"\0\0" + packet[12:20]
+    return ip[:10] + struct.pack("!H", 0xFFFF ^ _ones_complement(ip)) + ip[12:] + segment
+
+
+def websocket(payload, opcode=1, final=True, mask=None):
+    """One WebSocket frame (RFC 6455, 5.2); `mask`: 4 bytes, as a client sends."""
+    n, bit = len(payload), 0x80 if mask else 0
+    head = bytes([final << 7 | opcode])
+    if n < 126:
+        head += bytes([bit | n])
+    elif n < 65536:
+        head += struct.pack("!BH", bit | 126, n)
+    else:
+        head += struct.pack("!BQ", bit | 127, n)
+    if mask:
+        payload = bytes(c ^ mask[i % 4] for i, c in enumerate(payload))
+    return head + (mask or b"") + payload
+
+
+def vxlan(packet, src, dst):
+    """An IP packet in an Ethernet frame in VXLAN (RFC 7348, 5)."""
+    return udp(src, dst, struct.pack("!II", 0x08000000, 77 << 8) + link("ether", packet))
+
+
 _packed = {}
 
 

@@ -35,6 +35,9 @@ struct sip_lab {
 	uint64_t call; /* number of the newest call */
 	char log[16384];
 	const char *call_id, *from, *to, *type, *extra; /* headers of what is said */
+	const char *src, *dst;         /* hosts it is said between; NULL: nowhere */
+	unsigned messages;             /* kept */
+	struct signalling_record kept; /* newest; its bytes are gone */
 };
 
 static inline int64_t at_ms(int64_t ms)
@@ -112,7 +115,21 @@ static inline void lab_done(void *ctx, uint64_t call)
 	lab_log(ctx, "done\n");
 }
 
-static inline void lab_init(struct sip_lab *l)
+static inline void lab_message(void *ctx, uint64_t call, const struct signalling_record *m)
+{
+	struct sip_lab *l = ctx;
+	assert_int_equal(call, l->call);
+	l->messages++;
+	l->kept = *m;
+}
+
+static inline void lab_start(struct sip_lab *l, const struct signalling_config *cfg)
+{
+	l->s = signalling_new(cfg);
+	assert_non_null(l->s);
+}
+
+static inline struct signalling_config lab_config(struct sip_lab *l)
 {
 	memset(l, 0, sizeof *l);
 	l->call_id = "call-1@lab";
@@ -120,7 +137,7 @@ static inline void lab_init(struct sip_lab *l)
 	l->to = "<sip:200@lab>";
 	l->type = "application/sdp";
 	l->extra = "";
-	struct signalling_config cfg = {
+	return (struct signalling_config){
 		.max_calls = 4,
 		.media_threads = 2,
 		.call_timeout_ns = 600 * NS_PER_S,
@@ -129,11 +146,16 @@ static inline void lab_init(struct sip_lab *l)
 		.policy_hash = "00",
 		.retention = "short",
 		.recorder = "r1",
-		.sink = { l, lab_open, lab_expect, lab_forget, lab_record, lab_done },
+		.dtmf = DTMF_COUNT,
+		.sink = { l, lab_open, lab_expect, lab_forget, lab_record, lab_done, lab_message },
 		.counters = &l->counters,
 	};
-	l->s = signalling_new(&cfg);
-	assert_non_null(l->s);
+}
+
+static inline void lab_init(struct sip_lab *l)
+{
+	struct signalling_config cfg = lab_config(l);
+	lab_start(l, &cfg);
 }
 
 static inline void lab_free(struct sip_lab *l)
@@ -162,12 +184,20 @@ static inline const char *sdp_with(const char *address, unsigned port, const cha
 	return text;
 }
 
+static inline void lab_host(struct endpoint *e, const char *host)
+{
+	if (host)
+		assert_true(endpoint_parse_addr(e, host, strlen(host), 5060));
+}
+
 static inline void send_text(struct sip_lab *l, int64_t ms, const char *text)
 {
 	struct datagram d = { .ts_ns = at_ms(ms),
 			      .payload = (const uint8_t *)text,
 			      .len = (uint32_t)strlen(text),
 			      .wire_len = (uint32_t)strlen(text) };
+	lab_host(&d.src, l->src);
+	lab_host(&d.dst, l->dst);
 	signalling_message(l->s, &d);
 }
 

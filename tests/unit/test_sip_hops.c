@@ -224,6 +224,33 @@ static void messages_of_no_call_are_stray(void **state)
 	lab_free(&l);
 }
 
+static void answer_to_an_unseen_invite_begins_its_call(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_init(&l);
+	say(&l, 0, "183 INVITE 1 a b y1", sdp("10.0.0.2", 5000));
+	told(&l, "open\nrecord trying\nexpect callee 10.0.0.2:5000 from 0 pt 0\nrecord ringing\n");
+	say(&l, 1000, "200 INVITE 1 a b y1", sdp("10.0.0.2", 5000));
+	told(&l, "record talking\n");
+	say(&l, 3000, "200 BYE 2 b a y2", NULL);
+	told(&l, "forget all until 3000\nrecord ended answered callee 3000\ndone\n");
+	assert_int_equal(counted(&l, COUNT_SIP_STRAY), 0);
+	lab_free(&l);
+}
+
+static void identity_asserted_in_an_answer_is_not_the_callers(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_init(&l);
+	l.from = "<sip:anonymous@anonymous.invalid>";
+	l.extra = "P-Asserted-Identity: <sip:200@lab>\r\n";
+	say(&l, 0, "200 INVITE 1 a b y1", sdp("10.0.0.2", 5000));
+	assert_string_equal(l.last.from, "anonymous");
+	lab_free(&l);
+}
+
 static void reinvite_of_an_unknown_dialog_joins_late(void **state)
 {
 	(void)state;
@@ -238,7 +265,7 @@ static void reinvite_of_an_unknown_dialog_joins_late(void **state)
 	told(&l, "expect caller 10.0.0.1:4000 from 1000 pt 0\n"
 		 "expect callee 10.0.0.2:5000 from 1000 pt 0\nrecord talking\n");
 	assert_int_equal(l.last.coverage_count, 1);
-	assert_string_equal(l.last.coverage[0], "joined-late");
+	assert_string_equal(l.last.coverage[0], "mid-call");
 	assert_int_equal(ms_of_us(l.last.answer_us), 1100);
 	say(&l, 2000, "BYE 4 b a z2", NULL);
 	say(&l, 2010, "200 BYE 4 b a z2", NULL);
@@ -400,6 +427,8 @@ int main(void)
 		cmocka_unit_test(call_id_used_again_is_a_new_call),
 		cmocka_unit_test(call_id_used_again_after_an_unanswered_bye_is_a_new_call),
 		cmocka_unit_test(messages_of_no_call_are_stray),
+		cmocka_unit_test(answer_to_an_unseen_invite_begins_its_call),
+		cmocka_unit_test(identity_asserted_in_an_answer_is_not_the_callers),
 		cmocka_unit_test(reinvite_of_an_unknown_dialog_joins_late),
 		cmocka_unit_test(retry_whose_invite_was_not_seen_goes_on),
 		cmocka_unit_test(retry_with_only_a_new_branch_is_the_same_call),

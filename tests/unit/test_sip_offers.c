@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
 /* test_sip_offers.c: which endpoints are expected and forgotten as offers are answered. */
+#include "sip/call.h"
 #include "sip_lab.h"
 
 /* ---- offers and answers ---------------------------------------------------------------------- */
@@ -218,7 +219,7 @@ static void party_with_too_many_endpoints_is_bounded(void **state)
 	struct sip_lab l;
 	char text[64];
 	lab_init(&l);
-	for (unsigned i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < PARTY_LINES + 2; i++) {
 		snprintf(text, sizeof text, "INVITE 1 a - z%u", i);
 		say(&l, 0, text, sdp("10.0.0.1", 4000 + 2 * i));
 	}

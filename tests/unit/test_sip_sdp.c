@@ -39,7 +39,7 @@ static void usual_description_is_read(void **state)
 	assert_string_equal(at(0), "10.0.0.1:49170");
 	const struct description_audio *a = &d.audio[0];
 	assert_int_equal(a->ptime_ms, 30);
-	assert_int_equal(a->rtcp_port, 53020);
+	assert_int_equal(a->rtcp.port, 53020);
 	assert_int_equal(a->flow, FLOW_SENDRECV);
 	assert_false(a->secure);
 	assert_false(d.on_hold);

@@ -18,7 +18,8 @@ static const struct {
 	{ EVENT_REFUSED, 'X', 'X', '.' },       { EVENT_CANCELLED, 'T', 'R', '.' },
 	{ EVENT_BYE, 'T', 'R', 'A' },           { EVENT_BYE_CHALLENGED, 'T', 'R', 'A' },
 	{ EVENT_BYE_DONE, 'X', 'X', 'X' },      { EVENT_OVERDUE, 'X', 'X', '.' },
-	{ EVENT_SILENT, 'X', 'X', 'X' },        { EVENT_CAPTURE_END, 'X', 'X', 'X' },
+	{ EVENT_SILENT, 'X', 'X', 'X' },        { EVENT_EXPLAINED, '.', '.', 'X' },
+	{ EVENT_CAPTURE_END, 'X', 'X', 'X' },
 };
 
 /* An open call in this state, driven there by messages. */
@@ -67,8 +68,8 @@ static void check(enum call_state state, enum event_kind kind, char want)
 		assert_int_equal(l.last.state, CALL_ENDED);
 		assert_int_equal(signalling_calls(l.s), 0);
 		/* Without anything pending, EVENT_OVERDUE has no outcome to give; it is not
-		 * raised then. */
-		if (kind != EVENT_OVERDUE)
+		 * raised then.  EVENT_EXPLAINED is raised for calls without any. */
+		if (kind != EVENT_OVERDUE && kind != EVENT_EXPLAINED)
 			assert_int_not_equal(l.last.outcome, OUTCOME_NONE);
 	}
 	lab_free(&l);
@@ -92,7 +93,7 @@ static void waiting_is_over_when_the_caller_tries_again(void **state)
 	struct call *c = call_in(&l, CALL_TRYING);
 	struct event e = event_of(EVENT_CHALLENGED);
 	assert_true(state_event(l.s, c, &e));
-	assert_int_equal(c->pending.due_ns, at_ms(5000) + STATE_WAIT_NS);
+	assert_int_equal(c->pending.due_ns, at_ms(5000) + STATE_RETRY_NS);
 	assert_int_equal(c->record.sip_status, 486);
 	e = event_of(EVENT_INVITED_AGAIN);
 	assert_true(state_event(l.s, c, &e));
