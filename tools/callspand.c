@@ -15,12 +15,18 @@
 #include "base/version.h"
 #include "recorder/recorder.h"
 
-static volatile int stop;
+static volatile int stop, reload;
 
 static void on_signal(int signo)
 {
 	(void)signo;
 	stop = 1;
+}
+
+static void on_hangup(int signo)
+{
+	(void)signo;
+	reload = 1;
 }
 
 static const char usage_text[] =
@@ -211,6 +217,8 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = on_signal };
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	struct sigaction again = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+	sigaction(SIGHUP, &again, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk: write(2) says so */
 
@@ -220,6 +228,7 @@ int main(int argc, char **argv)
 		.files_count = c.files_count,
 		.retain_from_call = c.retain_from_call,
 		.progress = c.files_count && isatty(STDERR_FILENO),
+		.reload = &reload,
 		.counters_path = c.counters_path,
 	};
 	rc = c.check ? recorder_check(&cfg, &err) : recorder_run(&cfg, &stop, &err);

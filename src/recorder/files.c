@@ -9,6 +9,7 @@
 #include "recorder/parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -21,8 +22,11 @@ struct reader {
 	struct session *session;
 	struct tap tap;
 	struct signalling *signalling;
+	struct joiner joiner;
 	struct counters signalling_counters;
 	struct outbox *to_writer; /* signalling's, one a writer */
+	struct frame first;       /* the first frame read, without its bytes */
+	int64_t next_status;
 };
 
 /* ---- signalling's sink ----------------------------------------------------------------------- */
@@ -58,6 +62,11 @@ static void sink_done(void *ctx, uint64_t call)
 	outbox_put(writer_of(ctx, call), MESSAGE_DONE, &call, sizeof call);
 }
 
+static void sink_message(void *ctx, uint64_t call, const struct signalling_record *m)
+{
+	outbox_put_signalling(writer_of(ctx, call), call, m);
+}
+
 /* ---- the tap's owner --------------------------------------------------------------------------- */
 
 static void tap_sip(void *ctx, const struct datagram *d, enum sip_kind kind)
@@ -68,16 +77,44 @@ static void tap_sip(void *ctx, const struct datagram *d, enum sip_kind kind)
 	signalling_message(r->signalling, d);
 }
 
+static void tap_piece(void *ctx, const struct piece *p)
+{
+	reassembly_piece(((struct reader *)ctx)->joiner.reassembly, p);
+}
+
 static void tap_alive(void *ctx, uint64_t call, int64_t ts_ns)
 {
 	signalling_alive(((struct reader *)ctx)->signalling, call, ts_ns);
 }
 
+static void tap_orphan(void *ctx, const struct media_orphan *o)
+{
+	signalling_orphan(((struct reader *)ctx)->signalling, o);
+}
+
+static void tap_remark(void *ctx, uint64_t call, const char *coverage)
+{
+	signalling_remark(((struct reader *)ctx)->signalling, call, coverage);
+}
+
 static void tap_time(void *ctx, int64_t now_ns)
 {
 	struct reader *r = ctx;
+	reassembly_tick(r->joiner.reassembly, now_ns);
 	signalling_tick(r->signalling, now_ns);
 	atomic_store_explicit(&r->session->packet_ns, now_ns, memory_order_relaxed);
+}
+
+/* ---- the joiner's owner ---------------------------------------------------------------------- */
+
+static void joined_datagram(void *ctx, const struct datagram *d)
+{
+	tap_datagram(&((struct reader *)ctx)->tap, d);
+}
+
+static void not_sip(void *ctx, const struct endpoint *src, const struct endpoint *dst)
+{
+	sieve_mark(((struct reader *)ctx)->tap.sieve, src, dst);
 }
 
 static bool flush_all(struct reader *r)
@@ -106,6 +143,35 @@ static void keep_pace(struct reader *r)
 		clock_sleep_us(WAIT_US);
 }
 
+/* Every so often, for who watches a long import. */
+static void tell_status(struct reader *r)
+{
+	int64_t now = clock_mono_ns();
+	if (now < r->next_status)
+		return;
+	struct counters sum;
+	memset(&sum, 0, sizeof sum);
+	counters_sum(&sum, &r->tap.counters);
+	counters_sum(&sum, &r->signalling_counters);
+	for (unsigned i = 0; i < r->session->writers_count; i++)
+		counters_sum(&sum, &r->session->writers[i].counters);
+	status_write(r->session, &sum, true);
+	r->next_status = now + STATUS_EVERY_NS;
+}
+
+/* Of a capture of which nothing can be decoded the reason is told. */
+static enum rc check_decoded(const struct reader *r, struct error *err)
+{
+	const struct counters *c = &r->tap.counters;
+	uint64_t frames = counter_get(c, COUNT_FRAMES);
+	char name[LINK_NAME];
+	if (!frames || counter_get(c, COUNT_DECODE_LINK_UNKNOWN) < frames)
+		return RC_OK;
+	return error_set(err, RC_FAILED, "%.300s: link type %u (%s) is not decoded",
+			 r->session->cfg->files[r->first.interface_no], r->first.link_type,
+			 capture_link_name(r->first.link_type, name));
+}
+
 static void read_all(struct reader *r, struct capture *c, const volatile int *stop)
 {
 	struct frame frames[CAPTURE_BURST];
@@ -114,8 +180,13 @@ static void read_all(struct reader *r, struct capture *c, const volatile int *st
 	int n;
 
 	while (!*stop && (n = capture_burst(c, frames, CAPTURE_BURST)) >= 0) {
+		if (!r->first.ts_ns && n > 0) {
+			r->first = frames[0];
+			r->first.bytes = NULL;
+		}
 		tap_burst(&r->tap, frames, n);
 		keep_pace(r);
+		tell_status(r);
 		if (r->session->cfg->progress && bursts++ % PROGRESS_EVERY_BURSTS == 0)
 			progress_draw(c, started);
 	}
@@ -128,9 +199,22 @@ static void read_all(struct reader *r, struct capture *c, const volatile int *st
 static enum rc reader_init(struct reader *r, struct session *s, struct error *err)
 {
 	*r = (struct reader){ .session = s };
-	struct tap_owner owner = { r, tap_sip, tap_alive, tap_time, tap_wait };
-	struct signalling_sink sink = { r,           sink_open,   sink_expect,
-					sink_forget, sink_record, sink_done };
+	struct tap_owner owner = { .ctx = r,
+				   .sip = tap_sip,
+				   .piece = tap_piece,
+				   .alive = tap_alive,
+				   .orphan = tap_orphan,
+				   .remark = tap_remark,
+				   .tick = tap_time,
+				   .wait = tap_wait };
+	struct joiner_owner joined = { r, joined_datagram, not_sip };
+	struct signalling_sink sink = { .ctx = r,
+					.open = sink_open,
+					.expect = sink_expect,
+					.forget = sink_forget,
+					.record = sink_record,
+					.done = sink_done,
+					.message = sink_message };
 
 	r->to_writer = calloc(s->writers_count, sizeof *r->to_writer);
 	r->signalling = session_signalling(s, &sink, NULL, &r->signalling_counters);
@@ -138,6 +222,10 @@ static enum rc reader_init(struct reader *r, struct session *s, struct error *er
 		return error_set(err, RC_FAILED, "not enough memory for signalling");
 	for (unsigned i = 0; i < s->writers_count; i++)
 		r->to_writer[i].ring = s->writers[i].signalling;
+	enum rc rc = joiner_init(&r->joiner, s->options, r->signalling, &joined,
+				 &r->signalling_counters, err);
+	if (rc != RC_OK)
+		return rc;
 	return tap_init(&r->tap, s->options, 0, 1, s->writers, s->writers_count, &owner, err);
 }
 
@@ -146,6 +234,7 @@ static void reader_free(struct reader *r)
 	for (unsigned i = 0; r->to_writer && i < r->session->writers_count; i++)
 		outbox_clear(&r->to_writer[i]);
 	free(r->to_writer);
+	joiner_free(&r->joiner);
 	signalling_free(r->signalling);
 	tap_free(&r->tap);
 }
@@ -162,12 +251,16 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 		goto out;
 
 	read_all(r, s->captures[0], stop);
-	signalling_finish(r->signalling, tap_catch_up(&r->tap));
+	int64_t end_ns = tap_catch_up(&r->tap);
+	reassembly_finish(r->joiner.reassembly);
+	signalling_finish(r->signalling, end_ns);
 	while (!flush_all(r) || r->tap.chunks_out > 0)
 		clock_sleep_us(WAIT_US);
 	rc = session_finish_writers(s, err);
 
 	s->pen_held = media_held(r->tap.media);
+	s->fragments_held = reassembly_fragments_held(r->joiner.reassembly);
+	s->segments_held = reassembly_segments_held(r->joiner.reassembly);
 	counters_sum(&s->total, &r->tap.counters);
 	counters_sum(&s->total, &r->signalling_counters);
 	if (rc == RC_OK && *stop)
@@ -175,6 +268,8 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 	const char *broke = capture_failure(s->captures[0]);
 	if (rc == RC_OK && broke)
 		rc = error_set(err, RC_FAILED, "%s", broke);
+	if (rc == RC_OK)
+		rc = check_decoded(r, err);
 out:
 	reader_free(r);
 	free(r);

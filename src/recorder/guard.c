@@ -28,10 +28,10 @@ void guard_memory(void)
 	struct rlimit lock;
 	if (getrlimit(RLIMIT_MEMLOCK, &lock) != 0)
 		return;
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	lock.rlim_cur = lock.rlim_max;
-	if (geteuid() == 0)
-		lock.rlim_cur = lock.rlim_max = RLIM_INFINITY;
-	if (setrlimit(RLIMIT_MEMLOCK, &lock) != 0 || lock.rlim_cur != RLIM_INFINITY)
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 && setrlimit(RLIMIT_MEMLOCK, &lock) == 0 &&
+	    lock.rlim_cur != RLIM_INFINITY)
 		log_warning("memory-lock-limited",
 			    "bytes=%llu hint=\"raise LimitMEMLOCK: audio "
 			    "beyond it may be swapped out\"",

@@ -12,40 +12,82 @@ struct outbox_item {
 	_Alignas(8) uint8_t bytes[];
 };
 
-static void fill(void *to, enum message_kind kind, const void *body, size_t len)
+/* A body in two parts, the second usually empty. */
+struct body {
+	enum message_kind kind;
+	const void *first, *second; /* borrowed */
+	size_t first_len, second_len;
+};
+
+static size_t whole_len(const struct body *b)
 {
-	struct message head = { .kind = kind };
-	memcpy(to, &head, sizeof head);
-	memcpy((uint8_t *)to + sizeof head, body, len);
+	return sizeof(struct message) + b->first_len + b->second_len;
 }
 
-bool outbox_offer(struct outbox *o, enum message_kind kind, const void *body, size_t len)
+static void fill(void *to, const struct body *b)
+{
+	struct message head = { .kind = b->kind };
+	uint8_t *at = to;
+	memcpy(at, &head, sizeof head);
+	memcpy(at + sizeof head, b->first, b->first_len);
+	if (b->second_len)
+		memcpy(at + sizeof head + b->first_len, b->second, b->second_len);
+}
+
+static bool offer(struct outbox *o, const struct body *b)
 {
 	if (UNLIKELY(o->first && !outbox_flush(o)))
 		return false;
-	void *room = ring_reserve(o->ring, sizeof(struct message) + len);
+	void *room = ring_reserve(o->ring, whole_len(b));
 	if (!room)
 		return false;
-	fill(room, kind, body, len);
+	fill(room, b);
 	ring_commit(o->ring);
 	return true;
 }
 
-void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size_t len)
+bool outbox_offer(struct outbox *o, enum message_kind kind, const void *body, size_t len)
 {
-	if (outbox_offer(o, kind, body, len))
+	return offer(o, &(struct body){ .kind = kind, .first = body, .first_len = len });
+}
+
+static void put(struct outbox *o, const struct body *b)
+{
+	if (offer(o, b))
 		return;
-	struct outbox_item *item = malloc(sizeof *item + sizeof(struct message) + len);
+	struct outbox_item *item = malloc(sizeof *item + whole_len(b));
 	ASSERT(item); /* these messages are the record of calls: better stop than lose them unseen */
 	item->next = NULL;
-	item->len = sizeof(struct message) + len;
-	fill(item->bytes, kind, body, len);
+	item->len = whole_len(b);
+	fill(item->bytes, b);
 	if (o->last)
 		o->last->next = item;
 	else
 		o->first = item;
 	o->last = item;
 	o->waiting++;
+}
+
+void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size_t len)
+{
+	put(o, &(struct body){ .kind = kind, .first = body, .first_len = len });
+}
+
+void outbox_put_signalling(struct outbox *o, uint64_t call, const struct signalling_record *r)
+{
+	const struct signalling_message m = { .call = call, .record = *r };
+	put(o, &(struct body){ .kind = MESSAGE_SIGNALLING,
+			       .first = &m,
+			       .first_len = sizeof m,
+			       .second = r->bytes,
+			       .second_len = r->len });
+}
+
+/* It may hold keys and numbers. */
+static void item_free(struct outbox_item *item)
+{
+	explicit_bzero(item->bytes, item->len);
+	free(item);
 }
 
 bool outbox_flush(struct outbox *o)
@@ -58,7 +100,7 @@ bool outbox_flush(struct outbox *o)
 		if (!o->first)
 			o->last = NULL;
 		o->waiting--;
-		free(item);
+		item_free(item);
 	}
 	return true;
 }
@@ -68,7 +110,7 @@ void outbox_clear(struct outbox *o)
 	while (o->first) {
 		struct outbox_item *item = o->first;
 		o->first = item->next;
-		free(item);
+		item_free(item);
 	}
 	o->last = NULL;
 	o->waiting = 0;

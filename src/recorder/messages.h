@@ -16,17 +16,23 @@
 
 enum message_kind {
 	/* to a writer */
-	MESSAGE_OPEN,   /* struct store_open */
-	MESSAGE_CALL,   /* struct call_message */
-	MESSAGE_STREAM, /* struct stream_record */
-	MESSAGE_CHUNK,  /* struct chunk *, moved */
-	MESSAGE_DONE,   /* uint64_t: call number */
+	MESSAGE_OPEN,       /* struct store_open */
+	MESSAGE_CALL,       /* struct call_message */
+	MESSAGE_STREAM,     /* struct stream_record */
+	MESSAGE_CHUNK,      /* struct chunk *, moved */
+	MESSAGE_DONE,       /* uint64_t: call number */
+	MESSAGE_SIGNALLING, /* struct signalling_message, then the SIP message's bytes */
 	/* to a capture thread */
-	MESSAGE_EXPECT, /* struct media_expect */
-	MESSAGE_FORGET, /* struct media_forget */
+	MESSAGE_EXPECT,   /* struct media_expect */
+	MESSAGE_FORGET,   /* struct media_forget */
+	MESSAGE_DATAGRAM, /* struct datagram, then its payload: put together from fragments */
+	MESSAGE_NOT_SIP,  /* struct endpoint [2]: TCP from the first to the second carries no SIP */
 	/* to signalling */
-	MESSAGE_SIP,  /* struct sip_message_head, then the payload */
-	MESSAGE_ALIVE /* struct alive_message */
+	MESSAGE_SIP,    /* struct sip_message_head, then the payload */
+	MESSAGE_PIECE,  /* struct piece, then its bytes */
+	MESSAGE_ALIVE,  /* struct alive_message */
+	MESSAGE_ORPHAN, /* struct media_orphan */
+	MESSAGE_REMARK  /* struct remark_message */
 };
 
 struct message {
@@ -39,9 +45,20 @@ struct call_message {
 	struct call_record record;
 };
 
+struct signalling_message {
+	uint64_t call;
+	struct signalling_record record; /* its `bytes` mean nothing: they follow */
+};
+
 struct alive_message {
 	uint64_t call;
 	int64_t ts_ns;
+};
+
+struct remark_message {
+	uint64_t call;
+	int64_t ts_ns;
+	const char *coverage; /* static */
 };
 
 /* A datagram that is SIP; its payload bytes follow. */
@@ -62,6 +79,8 @@ struct outbox {
 
 /* Send a header and `len` bytes.  Copies. */
 void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size_t len);
+/* MESSAGE_SIGNALLING, with the bytes that `r` borrows. */
+void outbox_put_signalling(struct outbox *o, uint64_t call, const struct signalling_record *r);
 /* Move what waits into the ring.  True when nothing waits any more. */
 bool outbox_flush(struct outbox *o);
 void outbox_clear(struct outbox *o);

@@ -10,6 +10,7 @@
 
 #include "base/options.h"
 #include "capture/capture.h"
+#include "recorder/joiner.h"
 #include "recorder/recorder.h"
 #include "recorder/tap.h"
 #include "recorder/writer_thread.h"
@@ -24,10 +25,13 @@ struct session {
 	unsigned threads;              /* capture threads */
 	struct writer_thread *writers; /* owned */
 	unsigned writers_count;
-	_Atomic int64_t packet_ns; /* newest packet time */
-	int lock;                  /* STORE's recorder lock */
-	struct counters total;     /* filled when all threads have ended */
-	uint64_t pen_held;         /* likewise */
+	_Atomic int64_t packet_ns;              /* newest packet time */
+	int lock;                               /* STORE's recorder lock */
+	struct counters total;                  /* filled when all threads have ended */
+	uint64_t pen_held;                      /* likewise */
+	uint64_t fragments_held, segments_held; /* likewise */
+	int64_t started_ns;                     /* wall clock, for the status */
+	bool status_failed;
 };
 
 /* Signalling as the session configures it, with the given sink and counters. */
@@ -37,6 +41,16 @@ struct signalling *session_signalling(struct session *s, const struct signalling
 /* Start, and end, all writers.  Ending gives the first failure. */
 enum rc session_start_writers(struct session *s, struct error *err) MUST_USE;
 enum rc session_finish_writers(struct session *s, struct error *err) MUST_USE;
+
+/* The policy in force, of STORE/policy.yaml. */
+enum rc policy_of_store(struct policy *p, const char *store, struct error *err) MUST_USE;
+
+/* reload.c: a policy on its way from the main thread to signalling; NULL: none is. */
+typedef _Atomic(struct policy *) policy_box;
+/* Main thread: read it again.  A wrong one is logged and changes nothing. */
+void reload_read(policy_box *box, const char *store);
+/* Signalling thread: put in force what has come. */
+void reload_take(policy_box *box, struct signalling *s);
 
 enum rc files_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
 enum rc live_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
@@ -49,8 +63,12 @@ void progress_end(void);
 void guard_memory(void);
 enum rc guard_drop_root(const char *store, const char *user, struct error *err) MUST_USE;
 
-/* report.c: all counters and the pen's gauge as one JSON object. */
-enum rc report_write(const char *path, const struct counters *total, uint64_t pen_held,
-		     struct error *err) MUST_USE;
+/* report.c: how it stands, into STORE/recorder/status.json, replaced as a whole: counters and times, nobody's name.  What
+ * cannot be written is logged once, and recording goes on. */
+#define STATUS_EVERY_NS (10 * NS_PER_S)
+void status_write(struct session *s, const struct counters *sum, bool running);
+
+/* report.c: all counters and what is held still as one JSON object. */
+enum rc report_write(const char *path, const struct session *s, struct error *err) MUST_USE;
 
 #endif

@@ -25,12 +25,15 @@ struct signalling *session_signalling(struct session *s, const struct signalling
 		.call_timeout_ns = o->call_timeout_s * NS_PER_S,
 		.bye_timeout_ns = o->bye_timeout_s * NS_PER_S,
 		.max_message = (uint32_t)o->sip_max_bytes,
+		.policy = &s->policy,
 		.policy_hash = s->policy.hash,
 		.retention = s->policy.classes[s->policy.default_class].name,
 		.recorder = store_writer_recorder(s->writers[0].writer),
 		.imported = imported,
 		.imported_us = imported ? clock_real_ns() / NS_PER_US : 0,
 		.retain_from_call = s->cfg->retain_from_call,
+		.linger_ns = 10 * NS_PER_S,
+		.conversation_header = o->conversation_header,
 		.sink = *sink,
 		.overloaded = overloaded,
 		.counters = counters,
@@ -122,8 +125,6 @@ static enum rc make_writers(struct session *s, struct error *err)
 
 static enum rc session_init(struct session *s, const struct recorder_config *cfg, struct error *err)
 {
-	char path[STORE_PATH];
-
 	*s = (struct session){ .cfg = cfg, .options = cfg->options, .lock = -1 };
 	s->threads = cfg->files ? 1 : (unsigned)cfg->options->capture_threads;
 	s->writers_count = (unsigned)cfg->options->writer_threads;
@@ -138,8 +139,7 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 		return rc;
 	if ((rc = store_check_version(s->options->store, err)) != RC_OK)
 		return rc;
-	snprintf(path, sizeof path, "%s/policy.yaml", s->options->store);
-	if ((rc = policy_read(&s->policy, path, err)) != RC_OK)
+	if ((rc = policy_of_store(&s->policy, s->options->store, err)) != RC_OK)
 		return rc;
 	/* Writers read all keys first: a store that lacks one is left as it is. */
 	if ((rc = make_writers(s, err)) != RC_OK)
@@ -183,16 +183,17 @@ static void tell(const struct session *s, double seconds)
 enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
 {
 	struct policy policy;
-	char path[STORE_PATH];
 	struct store_writer *w;
 	static struct counters unused;
+	struct decoder decoder;
 
 	/* As the user that will record, so that what it may not read is found now. */
 	enum rc rc = guard_drop_root(cfg->options->store, cfg->options->user, err);
+	if (rc == RC_OK)
+		rc = decoder_init(&decoder, cfg->options, err);
 	if (rc != RC_OK || (rc = store_check_version(cfg->options->store, err)) != RC_OK)
 		return rc;
-	snprintf(path, sizeof path, "%s/policy.yaml", cfg->options->store);
-	if ((rc = policy_read(&policy, path, err)) != RC_OK)
+	if ((rc = policy_of_store(&policy, cfg->options->store, err)) != RC_OK)
 		return rc;
 	struct store_writer_config writer = {
 		.store = cfg->options->store,
@@ -217,11 +218,12 @@ enum rc recorder_run(const struct recorder_config *cfg, const volatile int *stop
 	int64_t started = clock_mono_ns();
 	enum rc rc = session_init(s, cfg, err);
 	if (rc == RC_OK) {
+		s->started_ns = clock_real_ns();
 		rc = cfg->files ? files_run(s, stop, err) : live_run(s, stop, err);
+		status_write(s, &s->total, false);
 		tell(s, (double)(clock_mono_ns() - started) / (double)NS_PER_S);
 		if (cfg->counters_path) {
-			enum rc told =
-				report_write(cfg->counters_path, &s->total, s->pen_held, &later);
+			enum rc told = report_write(cfg->counters_path, s, &later);
 			if (rc == RC_OK && told != RC_OK) {
 				rc = told;
 				*err = later;

@@ -20,7 +20,9 @@ struct recorder_config {
 	const char *const *files;      /* capture files, or NULL for live */
 	size_t files_count;
 	bool retain_from_call;
-	bool progress;             /* draw a bar on standard error */
+	bool progress; /* draw a bar on standard error */
+	volatile int *
+		reload; /* live: when it becomes true, the policy is read again (set back then); or NULL */
 	const char *counters_path; /* write all counters there at the end, as JSON; or NULL */
 };
 

@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
-enum rc report_write(const char *path, const struct counters *total, uint64_t pen_held,
-		     struct error *err)
+enum rc report_write(const char *path, const struct session *s, struct error *err)
 {
 	FILE *f = fopen(path, "we");
 	if (!f)
@@ -18,12 +18,56 @@ enum rc report_write(const char *path, const struct counters *total, uint64_t pe
 	fputs("{\n", f);
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		fprintf(f, "  \"%s\": %" PRIu64 ",\n", counter_names[i],
-			counter_get(total, (enum counter)i));
-	fprintf(f, "  \"pen-held\": %" PRIu64 "\n}\n", pen_held);
+			counter_get(&s->total, (enum counter)i));
+	fprintf(f, "  \"pen-held\": %" PRIu64 ",\n", s->pen_held);
+	fprintf(f, "  \"fragments-held\": %" PRIu64 ",\n", s->fragments_held);
+	fprintf(f, "  \"segments-held\": %" PRIu64 "\n}\n", s->segments_held);
 	bool bad = ferror(f) != 0;
 	if (fclose(f) != 0 || bad)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	return RC_OK;
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------- */
+
+static void put_time(FILE *f, const char *name, int64_t ns)
+{
+	char text[CLOCK_TEXT];
+	if (ns)
+		fprintf(f, "  \"%s\": \"%s\",\n", name, clock_rfc3339(ns, text));
+	else
+		fprintf(f, "  \"%s\": null,\n", name);
+}
+
+static bool put_status(FILE *f, const struct session *s, const struct counters *sum, bool running)
+{
+	fprintf(f, "{\n  \"running\": %s,\n  \"live\": %s,\n", running ? "true" : "false",
+		s->cfg->files ? "false" : "true");
+	put_time(f, "started", s->started_ns);
+	put_time(f, "written", clock_real_ns());
+	put_time(f, "packet_time", atomic_load_explicit(&s->packet_ns, memory_order_relaxed));
+	fputs("  \"counters\": {\n", f);
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		fprintf(f, "    \"%s\": %" PRIu64 "%s\n", counter_names[i],
+			counter_get(sum, (enum counter)i), i + 1 < COUNTER_COUNT ? "," : "");
+	fputs("  }\n}\n", f);
+	return ferror(f) == 0;
+}
+
+void status_write(struct session *s, const struct counters *sum, bool running)
+{
+	char path[STORE_PATH], fresh[STORE_PATH + 8];
+	int n = snprintf(path, sizeof path, "%s/recorder/status.json", s->options->store);
+	ASSERT(n > 0 && (size_t)n < sizeof path); /* the store was opened below the same root */
+	snprintf(fresh, sizeof fresh, "%s.new", path);
+	FILE *f = fopen(fresh, "we");
+	bool good = f && put_status(f, s, sum, running);
+	if (f && fclose(f) != 0)
+		good = false;
+	good = good && rename(fresh, path) == 0;
+	if (!good && !s->status_failed)
+		log_warning("status-not-written", "path=%s", path);
+	s->status_failed = !good;
 }
 
 void progress_draw(const struct capture *c, int64_t started_mono_ns)

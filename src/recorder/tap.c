@@ -40,13 +40,26 @@ static void sink_stream(void *ctx, const struct stream_record *r)
 static void sink_done(void *ctx, uint64_t call)
 {
 	struct tap *t = ctx;
-	outbox_put(writer_of(t, call), MESSAGE_DONE, &call, sizeof call);
+	if (!(call & CALL_UNWRITTEN))
+		outbox_put(writer_of(t, call), MESSAGE_DONE, &call, sizeof call);
 }
 
 static void sink_alive(void *ctx, uint64_t call, int64_t ts_ns)
 {
 	struct tap *t = ctx;
 	t->owner.alive(t->owner.ctx, call, ts_ns);
+}
+
+static void sink_orphan(void *ctx, const struct media_orphan *o)
+{
+	struct tap *t = ctx;
+	t->owner.orphan(t->owner.ctx, o);
+}
+
+static void sink_remark(void *ctx, uint64_t call, const char *coverage)
+{
+	struct tap *t = ctx;
+	t->owner.remark(t->owner.ctx, call, coverage);
 }
 
 /* ---- set-up -------------------------------------------------------------------------------- */
@@ -61,18 +74,28 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 	t->thread_no = thread_no;
 	t->owner = *owner;
 	t->to_writer = calloc(writers_count, sizeof *t->to_writer);
-	if (!t->to_writer)
+	t->sieve = sieve_new();
+	if (!t->to_writer || !t->sieve)
 		return error_set(err, RC_FAILED, "not enough memory for a capture thread");
 	for (unsigned i = 0; i < writers_count; i++)
 		t->to_writer[i].ring = writers[i].inputs[thread_no].from_thread;
 
+	enum rc rc = decoder_init(&t->decoder, o, err);
+	if (rc != RC_OK)
+		return rc;
 	struct media_config cfg = {
 		.max_streams = (uint32_t)o->max_streams,
 		.max_expects = (uint32_t)o->max_calls * 4,
 		.audio_bytes = ((size_t)o->audio_mib << 20) / threads,
 		.pen_bytes = (size_t)o->pen_mib << 20,
 		.thread = (uint8_t)thread_no,
-		.sink = { t, sink_chunk, sink_stream, sink_done, sink_alive },
+		.sink = { .ctx = t,
+			  .chunk = sink_chunk,
+			  .stream = sink_stream,
+			  .done = sink_done,
+			  .alive = sink_alive,
+			  .orphan = sink_orphan,
+			  .remark = sink_remark },
 		.counters = &t->counters,
 	};
 	t->media = media_new(&cfg);
@@ -88,6 +111,7 @@ void tap_free(struct tap *t)
 		outbox_clear(&t->to_writer[i]);
 	free(t->to_writer);
 	media_free(t->media);
+	sieve_free(t->sieve);
 }
 
 /* ---- the burst ------------------------------------------------------------------------------ */
@@ -139,6 +163,16 @@ static bool stands_alone(const struct tap *t, const struct frame *frames, int n,
 	       frames[i].ts_ns - frames[i + 1].ts_ns > JUMP_NS;
 }
 
+void tap_datagram(struct tap *t, const struct datagram *d)
+{
+	run(t, d, 1);
+}
+
+static bool for_signalling(struct tap *t, enum decode_verdict v, const struct piece *p)
+{
+	return v == DECODE_FRAGMENT || (v == DECODE_TCP && sieve_passes(t->sieve, p, &t->counters));
+}
+
 void tap_burst(struct tap *t, const struct frame *frames, int n)
 {
 	struct datagram d[CAPTURE_BURST];
@@ -157,12 +191,17 @@ void tap_burst(struct tap *t, const struct frame *frames, int n)
 			held = 0;
 			tap_tick(t, f.ts_ns);
 		}
-		if (decode_frame(&f, &d[held], &t->counters) != DECODE_UDP)
-			continue;
-		if (UNLIKELY(may_be_sip(&d[held++]))) {
+		struct piece piece;
+		enum decode_verdict v =
+			decode_frame(&t->decoder, &f, &d[held], &piece, &t->counters);
+		bool joined = v != DECODE_UDP && for_signalling(t, v, &piece);
+		held += v == DECODE_UDP;
+		if (UNLIKELY(joined || (v == DECODE_UDP && may_be_sip(&d[held - 1])))) {
 			run(t, d, held);
 			held = 0;
 		}
+		if (UNLIKELY(joined))
+			t->owner.piece(t->owner.ctx, &piece);
 	}
 	run(t, d, held);
 }

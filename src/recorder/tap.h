@@ -4,7 +4,8 @@
  *
  *   frames ─decode─► datagrams ─┬─ media knows it ──► stream ──► chunks to writers
  *                               ├─ it is SIP ───────► the thread's owner (inline or a ring)
- *                               └─ neither ─────────► the pen
+ *                               ├─ neither ─────────► the pen
+ *          └► fragments, TCP with SIP ──────────────► the thread's owner
  *
  * One tap a capture thread; live capture and capture files use the same.  The order of the
  * packets is kept to the letter: a SIP message takes effect before the frame behind it is looked at
@@ -16,6 +17,7 @@
 #include "base/counters.h"
 #include "base/options.h"
 #include "capture/capture.h"
+#include "recorder/sieve.h"
 #include "recorder/writer_thread.h"
 #include "rtp/rtp.h"
 #include "sip/sip.h"
@@ -23,7 +25,12 @@
 struct tap_owner {
 	void *ctx;
 	void (*sip)(void *ctx, const struct datagram *d, enum sip_kind kind);
+	/* A fragment or TCP segment that signalling shall see. */
+	void (*piece)(void *ctx, const struct piece *p);
 	void (*alive)(void *ctx, uint64_t call, int64_t ts_ns);
+	/* Media that no signalling explains; what was seen on a call's media. */
+	void (*orphan)(void *ctx, const struct media_orphan *o);
+	void (*remark)(void *ctx, uint64_t call, const char *coverage);
 	/* Packet time has come to now_ns, before anything of that time is looked at. */
 	void (*tick)(void *ctx, int64_t now_ns);
 	/* A writer does not keep up: wait and say true to try again, or say false to drop the chunk. */
@@ -33,6 +40,8 @@ struct tap_owner {
 struct tap {
 	struct media *media; /* owned */
 	struct counters counters;
+	struct decoder decoder;
+	struct sieve *sieve;           /* owned: TCP that carries no SIP */
 	struct writer_thread *writers; /* borrowed */
 	unsigned writers_count, thread_no;
 	struct outbox *to_writer; /* owned: one a writer */
@@ -48,6 +57,9 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 void tap_free(struct tap *t);
 
 void tap_burst(struct tap *t, const struct frame *frames, int n);
+
+/* A datagram that was put together from fragments. */
+void tap_datagram(struct tap *t, const struct datagram *d);
 
 /* All frames have come: packet time catches up with the newest.  Gives it. */
 int64_t tap_catch_up(struct tap *t);

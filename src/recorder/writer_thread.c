@@ -33,6 +33,13 @@ enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config c
 	return store_writer_new(&w->writer, &cfg, err);
 }
 
+static void take_signalling(struct writer_thread *w, const struct signalling_message *m)
+{
+	struct signalling_record r = m->record;
+	r.bytes = (const uint8_t *)(m + 1);
+	store_writer_signalling(w->writer, m->call, &r);
+}
+
 static void take(struct writer_thread *w, const void *message)
 {
 	const struct message *head = message;
@@ -47,6 +54,7 @@ static void take(struct writer_thread *w, const void *message)
 		break;
 	}
 	case MESSAGE_STREAM: store_writer_stream(w->writer, body); break;
+	case MESSAGE_SIGNALLING: take_signalling(w, body); break;
 	case MESSAGE_DONE:
 		memcpy(&call, body, sizeof call);
 		store_writer_done(w->writer, call);

@@ -95,12 +95,43 @@ static void outbox_clear_frees_what_waits(void **state)
 	ring_free(r);
 }
 
+static void signalling_message_carries_its_bytes(void **state)
+{
+	static const char text[] = "OPTIONS sip:a@b SIP/2.0\r\n\r\n";
+	const struct signalling_record r = {
+		.ts_us = 7, .transport = 6, .len = sizeof text, .bytes = (const uint8_t *)text
+	};
+	(void)state;
+	struct ring *ring = ring_new(4096);
+	struct outbox o = { .ring = ring };
+	unsigned sent = 100, seen = 0;
+
+	for (unsigned i = 0; i < sent; i++)
+		outbox_put_signalling(&o, i, &r);
+	assert_non_null(o.first);
+	do {
+		const struct message *head;
+		size_t n;
+		while ((head = ring_front(ring, &n))) {
+			const struct signalling_message *m = message_body(head);
+			assert_int_equal(head->kind, MESSAGE_SIGNALLING);
+			assert_int_equal(n, sizeof *head + sizeof *m + sizeof text);
+			assert_int_equal(m->call, seen++);
+			assert_int_equal(m->record.len, sizeof text);
+			assert_memory_equal(m + 1, text, sizeof text);
+			ring_pop(ring);
+		}
+	} while (!outbox_flush(&o) || seen < sent);
+	ring_free(ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outbox_keeps_order_when_the_ring_is_full),
 		cmocka_unit_test(outbox_offer_refuses_while_older_messages_wait),
 		cmocka_unit_test(outbox_clear_frees_what_waits),
+		cmocka_unit_test(signalling_message_carries_its_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
