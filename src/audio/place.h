@@ -23,15 +23,13 @@
 
 #include "base/rc.h"
 
-struct codec;
-
-/* One frame of a stream.  Times are samples since one base for all streams of the recording. */
+/* One frame of a stream.  Times are samples since one base for all streams of the recording: by the clock of its timestamps while
+ * its stream is placed, by the rate of the whole when streams are. */
 struct placed {
 	uint64_t sequence; /* extended */
 	int64_t arrival;
-	int64_t at;             /* the answer: its first sample */
-	const uint8_t *payload; /* borrowed from the timeline */
-	const struct codec *codec;
+	int64_t at;       /* the answer: its first sample */
+	size_t kept;      /* which of the stream's frames it is */
 	uint32_t samples; /* how many it decodes to; 0: comfort noise */
 	uint32_t timestamp;
 };

@@ -10,10 +10,12 @@
 #define CALLSPAN_TESTS_AUDIO_HELP_H
 
 #include <inttypes.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -31,7 +33,7 @@
 
 static uint64_t state;
 
-static uint32_t chance(uint32_t below)
+static inline uint32_t chance(uint32_t below)
 {
 	state ^= state << 13;
 	state ^= state >> 7;
@@ -61,7 +63,7 @@ struct sender {
 	int skew_ppm; /* the sender's clock is fast */
 };
 
-static struct sender sender_new(unsigned ptime_ms, unsigned loss_percent, unsigned jitter_us)
+static inline struct sender sender_new(unsigned ptime_ms, unsigned loss_percent, unsigned jitter_us)
 {
 	return (struct sender){
 		.now_us = BASE_US,
@@ -74,7 +76,7 @@ static struct sender sender_new(unsigned ptime_ms, unsigned loss_percent, unsign
 	};
 }
 
-static struct sent *say_one(struct sender *s)
+static inline struct sent *say_one(struct sender *s)
 {
 	if (s->count == s->room) {
 		s->room = s->room ? 2 * s->room : 256;
@@ -100,14 +102,14 @@ static struct sent *say_one(struct sender *s)
 	return f;
 }
 
-static void say(struct sender *s, unsigned ms)
+static inline void say(struct sender *s, unsigned ms)
 {
 	for (unsigned n = 0; n < ms / s->ptime_ms; n++)
 		say_one(s);
 }
 
 /* Time passes and nothing is said; the clock of the timestamps may go on. */
-static void pause_ms(struct sender *s, unsigned ms, bool clock_runs)
+static inline void pause_ms(struct sender *s, unsigned ms, bool clock_runs)
 {
 	s->now_us += ms * INT64_C(1000);
 	if (clock_runs)
@@ -118,7 +120,7 @@ static void pause_ms(struct sender *s, unsigned ms, bool clock_runs)
 
 #define FRAMES_A_CHUNK 50
 
-static int by_arrival(const void *a, const void *b)
+static inline int by_arrival(const void *a, const void *b)
 {
 	const struct sent *const *x = a, *const *y = b;
 	if ((*x)->arrival_us != (*y)->arrival_us)
@@ -127,7 +129,7 @@ static int by_arrival(const void *a, const void *b)
 }
 
 /* Encode frames as one chunk body; returns its length. */
-static size_t encode(struct sent *const *f, size_t n, uint8_t *body)
+static inline size_t encode(struct sent *const *f, size_t n, uint8_t *body)
 {
 	uint8_t table[FRAMES_A_CHUNK * 32], *p = table;
 	uint8_t payload[FRAMES_A_CHUNK * PAYLOAD_MAX], *q = payload;
@@ -191,7 +193,7 @@ static size_t encode(struct sent *const *f, size_t n, uint8_t *body)
 }
 
 /* Give the timeline a sender's frames; returns the stream's index. */
-static int record(struct timeline *t, const struct sender *s, enum track track)
+static inline int record(struct timeline *t, const struct sender *s, enum track track)
 {
 	struct stream_record r = { .track = (uint8_t)track,
 				   .codec = "PCMU",
@@ -217,10 +219,86 @@ static int record(struct timeline *t, const struct sender *s, enum track track)
 	return stream;
 }
 
+/* ---- packets of any payload --------------------------------------------------------------------- */
+
+struct packet {
+	uint64_t number; /* from 0 */
+	uint32_t timestamp;
+	uint8_t payload_type;
+	bool extra; /* `bytes` begin with what stands before the payload, `extra_len` long, and end with padding */
+	uint8_t first_octet, padding_len;
+	uint16_t extra_len;
+	int64_t arrival_us; /* after BASE_US */
+	const uint8_t *bytes;
+	uint16_t len;
+};
+
+#define SSRC 0x12345678
+
+/* A chunk of one packet. */
+static inline void record_packet(struct timeline *t, int stream, const struct packet *p)
+{
+	uint8_t body[40 + 8 + 4096] = { 1 }, *at = body + 44;
+	ASSERT(p->len <= 4096);
+	body[1] = p->payload_type;
+	put_u16_le(body + 2, p->len);
+	put_u32_le(body + 4, 1);
+	put_u32_le(body + 8, p->extra ? 8 : 4);
+	put_u64_le(body + 16, 65536 + p->number);
+	put_u64_le(body + 24, (uint64_t)(BASE_US + p->arrival_us));
+	put_u32_le(body + 32, p->timestamp);
+	put_u32_le(body + 36, SSRC);
+	if (p->extra) {
+		body[40] = 0x40;
+		*at++ = p->first_octet;
+		*at++ = p->padding_len;
+		put_u16_le(at, p->extra_len);
+		at += 2;
+	}
+	memcpy(at, p->bytes, p->len);
+	assert_int_equal(timeline_chunk(t, stream, body, (size_t)(at - body) + p->len), RC_OK);
+}
+
+/* A stream of one dynamic or static payload type on the caller's track. */
+static inline struct stream_record stream_of(const char *codec, uint8_t payload_type,
+					     uint32_t clock_rate)
+{
+	struct stream_record r = { .track = TRACK_CALLER,
+				   .ssrc = SSRC,
+				   .clock_rate = clock_rate,
+				   .channels = 1,
+				   .payload_types = { payload_type },
+				   .payload_types_count = 1 };
+	snprintf(r.codec, sizeof r.codec, "%s", codec);
+	return r;
+}
+
+/* ---- tones --------------------------------------------------------------------------------------- */
+
+static inline void tone(int16_t *out, size_t samples, double hz, uint32_t rate)
+{
+	for (size_t i = 0; i < samples; i++)
+		out[i] = (int16_t)(8000.0 * sin(2.0 * M_PI * hz * (double)i / rate));
+}
+
+/* How much of `samples` is a tone of that frequency, in dB over all else. */
+static inline double tone_over_rest_db(const int16_t *in, size_t samples, double hz, uint32_t rate)
+{
+	double c = 0.0, s = 0.0, all = 0.0;
+	for (size_t i = 0; i < samples; i++) {
+		double w = 2.0 * M_PI * hz * (double)i / rate;
+		c += in[i] * cos(w);
+		s += in[i] * sin(w);
+		all += (double)in[i] * in[i];
+	}
+	double of_tone = 2.0 * (c * c + s * s) / (double)samples;
+	return 10.0 * log10((of_tone + 1e-9) / (all - of_tone > 0.0 ? all - of_tone : 1e-9));
+}
+
 /* ---- looking for what was said ----------------------------------------------------------------- */
 
 /* G.711 by its own definition: sign, segment and step of the inverted code. */
-static int16_t heard_as(uint8_t sent)
+static inline int16_t heard_as(uint8_t sent)
 {
 	unsigned code = 255u - sent;
 	int step = 1 << (3 + ((code >> 4) & 7));
@@ -233,7 +311,7 @@ struct heard {
 	struct audio_summary summary;
 };
 
-static struct heard render(struct timeline *t)
+static inline struct heard render(struct timeline *t)
 {
 	struct heard h;
 	struct error err = { "" };
@@ -249,13 +327,14 @@ static struct heard render(struct timeline *t)
 	return h;
 }
 
-static void heard_free(struct heard *h)
+static inline void heard_free(struct heard *h)
 {
 	free(h->track[0]);
 	free(h->track[1]);
 }
 
-static bool stands_at(const struct heard *h, enum track track, const struct sent *f, int64_t at)
+static inline bool stands_at(const struct heard *h, enum track track, const struct sent *f,
+			     int64_t at)
 {
 	if (at < 0 || at + f->len > (int64_t)h->summary.samples)
 		return false;
@@ -266,8 +345,8 @@ static bool stands_at(const struct heard *h, enum track track, const struct sent
 }
 
 /* The sample at which a frame stands; fails when it stands nowhere within `near_us` of its true time. */
-static int64_t find(const struct heard *h, enum track track, const struct sent *f, int64_t guess,
-		    int64_t near_us)
+static inline int64_t find(const struct heard *h, enum track track, const struct sent *f,
+			   int64_t guess, int64_t near_us)
 {
 	int64_t true_at = (f->truth_us + DELAY_US - h->summary.zero_us) * RATE / 1000000;
 	int64_t around = near_us * RATE / 1000000;
@@ -285,8 +364,8 @@ static int64_t find(const struct heard *h, enum track track, const struct sent *
 /* Every frame that arrived stands within near_us of its true time, those that follow each other without loss
  * are contiguous, and nothing else is heard.  Returns how many places there are where the step in the recording is
  * not that of the timestamps. */
-static unsigned check_near(const struct heard *h, enum track track, const struct sender *s,
-			   int64_t near_us)
+static inline unsigned check_near(const struct heard *h, enum track track, const struct sender *s,
+				  int64_t near_us)
 {
 	const struct sent *before = NULL;
 	int64_t at = INT64_MIN / 2;
@@ -305,12 +384,12 @@ static unsigned check_near(const struct heard *h, enum track track, const struct
 	return steps;
 }
 
-static void check(const struct heard *h, enum track track, const struct sender *s)
+static inline void check(const struct heard *h, enum track track, const struct sender *s)
 {
 	assert_int_equal(check_near(h, track, s, NEAR_US), 0);
 }
 
-static uint64_t sounding(const struct heard *h, enum track track)
+static inline uint64_t sounding(const struct heard *h, enum track track)
 {
 	uint64_t n = 0;
 	for (uint64_t i = 0; i < h->summary.samples; i++)
@@ -319,7 +398,7 @@ static uint64_t sounding(const struct heard *h, enum track track)
 }
 
 /* One sender on the caller's track, checked by `steps` allowed steps of the clock. */
-static void check_alone(struct sender *s, unsigned steps)
+static inline void check_alone(struct sender *s, unsigned steps)
 {
 	struct timeline *t = timeline_new();
 	record(t, s, TRACK_CALLER);

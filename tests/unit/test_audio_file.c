@@ -65,7 +65,8 @@ static void check_samples(FILE *file, const struct timeline *t, const struct aud
 	SF_INFO info = { 0 };
 	rewind(file);
 	SNDFILE *sound = sf_open_fd(dup(fileno(file)), SFM_READ, &info, 1);
-	assert_non_null(sound);
+	if (!sound)
+		fail_msg("%s", sf_strerror(NULL));
 	assert_int_equal(info.samplerate, 8000);
 	assert_int_equal(info.channels, tracks);
 	assert_int_equal(info.frames, s->samples - from);
@@ -253,6 +254,139 @@ static void device_gets_every_sample(void **ctx)
 	timeline_free(t);
 }
 
+/* ---- cue points and Opus --------------------------------------------------------------------------- */
+
+static size_t chunk_at(const uint8_t *file, size_t len, const char *id)
+{
+	for (size_t at = 12; at + 8 <= len;) {
+		struct bytes b = bytes_over(file + at + 4, 4);
+		if (memcmp(file + at, id, 4) == 0)
+			return at;
+		at += 8 + (size_t)bytes_u32_le(&b);
+	}
+	return 0;
+}
+
+static void marks_are_cue_points_of_a_wav_file(void **ctx)
+{
+	(void)ctx;
+	struct audio_summary s;
+	struct timeline *t = recording(&s);
+	for (int i = 0; i < 40; i++) {
+		char label[40];
+		snprintf(label, sizeof label, "hold %d of a person, whoever", i);
+		timeline_mark(t, s.zero_us + (39 - i) * 100000, label);
+	}
+	timeline_mark(t, s.zero_us - 1000000, "before");
+	timeline_mark(t, s.zero_us + 3600 * INT64_C(1000000), "behind");
+	assert_int_equal(timeline_render(t, &s, NULL), RC_OK);
+	FILE *file = written(t, &s, AUDIO_WAV, 2, 800);
+	check_samples(file, t, &s, 2, 800);
+	uint8_t head[8192];
+	assert_int_equal(pread(fileno(file), head, sizeof head, 0), sizeof head);
+	size_t cue = chunk_at(head, sizeof head, "cue "),
+	       list = chunk_at(head, sizeof head, "LIST");
+	assert_true(cue && list && chunk_at(head, sizeof head, "data"));
+	struct bytes b = bytes_over(head + cue + 8, 4 + 39 * 24);
+	assert_int_equal(bytes_u32_le(&b), 39); /* of 40, one lies before sample 800 */
+	for (uint32_t i = 0; i < 39; i++) {
+		assert_int_equal(bytes_u32_le(&b), i + 1);
+		assert_int_equal(bytes_u32_le(&b), i * 800);
+		assert_memory_equal(bytes_take(&b, 4), "data", 4);
+		bytes_u32_le(&b);
+		bytes_u32_le(&b);
+		assert_int_equal(bytes_u32_le(&b), i * 800);
+	}
+	assert_memory_equal(head + list + 8, "adtllabl", 8);
+	assert_string_equal((char *)head + list + 24, "hold 38 of a person, whoever");
+	fclose(file);
+	timeline_free(t);
+}
+
+/* A loss of three packets is marked where it is heard. */
+static void loss_is_marked(void **ctx)
+{
+	(void)ctx;
+	struct timeline *t = timeline_new();
+	struct stream_record r = { .codec = "PCMU" };
+	int stream = timeline_stream(t, &r);
+	uint8_t body[44 + 160] = { 1 };
+	memset(body + 44, 0x90, 160);
+	put_u16_le(body + 2, 160);
+	put_u32_le(body + 4, 1);
+	put_u32_le(body + 8, 4);
+	for (uint32_t i = 0; i < 100; i++) {
+		put_u64_le(body + 16, 65536 + i);
+		put_u64_le(body + 24, UINT64_C(1780000000000000) + i * 20000);
+		put_u32_le(body + 32, i * 160);
+		if (i < 50 || i >= 53)
+			assert_int_equal(timeline_chunk(t, stream, body, sizeof body), RC_OK);
+	}
+	struct audio_summary s;
+	assert_int_equal(timeline_render(t, &s, NULL), RC_OK);
+	FILE *file = written(t, &s, AUDIO_WAV, 1, 0);
+	uint8_t head[256];
+	assert_int_equal(pread(fileno(file), head, sizeof head, 0), sizeof head);
+	size_t cue = chunk_at(head, sizeof head, "cue "),
+	       list = chunk_at(head, sizeof head, "LIST");
+	struct bytes b = bytes_over(head + cue + 8, 12);
+	assert_int_equal(bytes_u32_le(&b), 1);
+	assert_int_equal(bytes_u32_le(&b), 1);
+	assert_int_equal(bytes_u32_le(&b), 50 * 160);
+	assert_string_equal((char *)head + list + 24, "caller: 3 lost");
+	fclose(file);
+	timeline_free(t);
+}
+
+/* Opus loses something, and nothing of the time. */
+static void opus_is_written_at_a_rate_that_it_has(void **ctx)
+{
+	(void)ctx;
+	static const uint32_t rates[][2] = { { 8000, 8000 }, { 11025, 12000 }, { 44100, 48000 } };
+	for (size_t i = 0; i < 3; i++) {
+		struct stream_record r = { .codec = "L16",
+					   .clock_rate = rates[i][0],
+					   .channels = 1,
+					   .payload_types = { 96 },
+					   .payload_types_count = 1 };
+		struct timeline *t = timeline_new();
+		int stream = timeline_stream(t, &r);
+		static uint8_t body[44 + 60000] = { 1, 96 };
+		put_u16_le(body + 2, 60000);
+		put_u32_le(body + 4, 1);
+		put_u32_le(body + 8, 4);
+		put_u64_le(body + 16, 65536);
+		put_u64_le(body + 24, UINT64_C(1780000000000000));
+		for (int k = 0; k < 30000; k++) {
+			int value = (k / 10) % 2 ? 6000 : -6000;
+			body[44 + 2 * k] = (uint8_t)((unsigned)value >> 8);
+			body[45 + 2 * k] = (uint8_t)value;
+		}
+		assert_int_equal(timeline_chunk(t, stream, body, sizeof body), RC_OK);
+		struct audio_summary s;
+		assert_int_equal(timeline_render(t, &s, NULL), RC_OK);
+		assert_int_equal(s.rate, rates[i][0]);
+		FILE *file = written(t, &s, AUDIO_OPUS, 2, 0);
+		SF_INFO info = { 0 };
+		rewind(file);
+		SNDFILE *sound = sf_open_fd(dup(fileno(file)), SFM_READ, &info, 1);
+		assert_non_null(sound);
+		assert_int_equal(info.format & SF_FORMAT_SUBMASK, SF_FORMAT_OPUS);
+		assert_int_equal(info.samplerate, rates[i][1]);
+		assert_in_range(info.frames * rates[i][0] / rates[i][1], 29900, 30100);
+		int16_t *in = calloc((size_t)info.frames * 2, sizeof *in);
+		assert_int_equal(sf_readf_short(sound, in, info.frames), info.frames);
+		double power[2] = { 0.0, 0.0 };
+		for (sf_count_t k = 0; k < 2 * info.frames; k++)
+			power[k % 2] += (double)in[k] * in[k] / (double)info.frames;
+		assert_true(power[0] > 4000.0 * 4000.0 && power[1] < 400.0 * 400.0);
+		free(in);
+		sf_close(sound);
+		fclose(file);
+		timeline_free(t);
+	}
+}
+
 static void no_sound_device_is_told_in_one_line(void **ctx)
 {
 	(void)ctx;
@@ -273,6 +407,9 @@ int main(void)
 		cmocka_unit_test(pipe_gets_the_same_bytes_as_a_file),
 		cmocka_unit_test(full_disk_is_told),
 		cmocka_unit_test(wav_that_its_header_cannot_tell_is_refused),
+		cmocka_unit_test(marks_are_cue_points_of_a_wav_file),
+		cmocka_unit_test(loss_is_marked),
+		cmocka_unit_test(opus_is_written_at_a_rate_that_it_has),
 		cmocka_unit_test(no_sound_device_is_told_in_one_line),
 		cmocka_unit_test(device_gets_every_sample),
 	};

@@ -353,26 +353,26 @@ static void codec_without_a_decoder_is_named(void **ctx)
 	say(&s, 1000);
 	for (size_t i = 0; i < s.count; i++)
 		s.sent[i].payload_type = 96;
-	struct stream_record opus = { .track = TRACK_CALLEE,
-				      .codec = "opus",
-				      .clock_rate = 48000,
+	struct stream_record ilbc = { .track = TRACK_CALLEE,
+				      .codec = "ilbc",
+				      .clock_rate = 8000,
 				      .payload_types = { 96, 101 },
 				      .payload_types_count = 2 };
 	uint8_t body[4096];
 	struct sent *first = &s.sent[0];
 	size_t len = encode(&first, 1, body);
 	struct timeline *t = timeline_new();
-	assert_int_equal(timeline_chunk(t, timeline_stream(t, &opus), body, len), RC_OK);
-	body[1] = 18;
-	assert_int_equal(timeline_chunk(t, timeline_stream(t, &opus), body, len), RC_OK);
+	assert_int_equal(timeline_chunk(t, timeline_stream(t, &ilbc), body, len), RC_OK);
+	body[1] = 4;
+	assert_int_equal(timeline_chunk(t, timeline_stream(t, &ilbc), body, len), RC_OK);
 	struct audio_summary summary;
 	struct error err;
 	assert_int_equal(timeline_render(t, &summary, &err), RC_NOT_FOUND);
 	body[1] = 97;
-	assert_int_equal(timeline_chunk(t, timeline_stream(t, &opus), body, len), RC_OK);
+	assert_int_equal(timeline_chunk(t, timeline_stream(t, &ilbc), body, len), RC_OK);
 	assert_int_equal(timeline_render(t, &summary, &err), RC_NOT_FOUND);
 	assert_int_equal(summary.undecoded_streams, 3);
-	assert_string_equal(summary.undecoded, "opus,G729,payload type 97");
+	assert_string_equal(summary.undecoded, "iLBC,G723,payload type 97");
 	timeline_free(t);
 	free(s.sent);
 }
