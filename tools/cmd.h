@@ -41,6 +41,7 @@ enum rc cmd_calls(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_show(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_replay(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_export(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_coverage(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_status(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify(struct cli *c, int argc, char **argv) MUST_USE;
@@ -105,6 +106,7 @@ const char *cmd_person(void);
 struct opening {
 	const char *id, *purpose, *reference, *track, *passphrase_file, *at, *format;
 	const char *to; /* file, "-", or NULL: the sound device */
+	bool conceal;
 };
 /* Have the vault write a recording to o->to, which comes into being whole or not at all. */
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
@@ -129,6 +131,8 @@ const char *cmd_local_time(const json_t *object, const char *member, char buf[40
 const char *cmd_minutes(double seconds, char buf[24]);
 /* "3.2 MiB". */
 const char *cmd_bytes(json_int_t bytes, char buf[24]);
+/* So many characters of an id that no two neighbours in an array of calls look the same. */
+int cmd_id_length(const json_t *calls);
 bool cmd_colours(void); /* standard output is a terminal that may show them */
 /* Flush standard output.  RC_FAILED when something could not be written; RC_END when nobody reads it. */
 enum rc cmd_finish_output(struct error *err) MUST_USE;

@@ -89,20 +89,6 @@ static void add_row(struct table *t, const json_t *call, int id_len)
 	cmd_table_cell(t, text, NULL);
 }
 
-/* So much of an id that no two neighbours of the list look the same (ids begin with the time, as does the list's order). */
-static int id_length(const json_t *calls)
-{
-	static const int lengths[] = { 18, 23, 36 }; /* whole groups of digits */
-	size_t at = 0;
-	for (size_t i = 1; i < json_array_size(calls); i++) {
-		const char *a = cmd_text(json_array_get(calls, i - 1), "id");
-		const char *b = cmd_text(json_array_get(calls, i), "id");
-		while (at < 2 && strncmp(a, b, (size_t)lengths[at]) == 0)
-			at++;
-	}
-	return lengths[at];
-}
-
 static bool keep_call(void *ctx, const json_t *call)
 {
 	json_array_append_new(ctx, json_deep_copy(call));
@@ -118,7 +104,7 @@ static enum rc list(struct cli *c, const json_t *request)
 			json_object_size(request) > 1 ? " match" : " have been recorded yet");
 	} else if (rc == RC_OK) {
 		struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
-		int id_len = id_length(calls);
+		int id_len = cmd_id_length(calls);
 		for (size_t i = 0; i < json_array_size(calls); i++)
 			add_row(t, json_array_get(calls, i), id_len);
 		cmd_table_print(t, stdout);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* callspan export: a recording as a WAV or FLAC file. */
+/* callspan export: a recording as a file: WAV, FLAC, Opus, or what was captured. */
 #include <string.h>
 #include <strings.h>
 
@@ -9,7 +9,7 @@
 /* By the file's ending, where no format was asked for; without one it is WAV. */
 static enum rc format_of(const char *path, const char **format, struct error *err)
 {
-	static const char *const formats[] = { "wav", "flac" };
+	static const char *const formats[] = { "wav", "flac", "opus", "pcap" };
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	const char *dot = *name ? strrchr(name + 1, '.') : NULL;
 	*format = formats[0];
@@ -22,8 +22,7 @@ static enum rc format_of(const char *path, const char **format, struct error *er
 		}
 	}
 	return error_set(err, RC_USAGE,
-			 "%.20s is no ending of wav or flac: give --format wav or --format flac",
-			 dot);
+			 "%.20s is no ending of wav, flac, opus or pcap: give --format", dot);
 }
 
 enum rc cmd_export(struct cli *c, int argc, char **argv)
@@ -34,9 +33,11 @@ enum rc cmd_export(struct cli *c, int argc, char **argv)
 		{ 0, "purpose", "P", "what it is opened for: one that the policy allows",
 		  &o.purpose, NULL },
 		{ 0, "reference", "R", "the case or ticket it is opened for", &o.reference, NULL },
-		{ 0, "format", "wav|flac", "default: by the file's ending, wav without one",
-		  &o.format, NULL },
+		{ 0, "format", "wav|flac|opus|pcap",
+		  "default: by the file's ending, wav without one", &o.format, NULL },
 		{ 0, "track", "caller|callee", "one voice only, mono", &o.track, NULL },
+		{ 0, "conceal", NULL, "fill gaps as a telephone would, instead of with silence",
+		  NULL, &o.conceal },
 		{ 0, "passphrase-file", "F", "your passphrase, in the first line",
 		  &o.passphrase_file, NULL },
 	};

@@ -53,6 +53,34 @@ static void release_signals(void)
 		sigaction(ending[i], &usual[i], NULL);
 }
 
+/* What is worth knowing before one listens. */
+static void print_voices(const json_t *object)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach(json_object_get(object, "voices"), i, v)
+	{
+		const json_t *level = json_object_get(v, "level_dbfs");
+		if (!cmd_number(v, "frames"))
+			continue;
+		fprintf(stderr, "  %s: %.0f%% silent", cmd_text(v, "track"),
+			100 * json_real_value(json_object_get(v, "silent_share")));
+		if (json_is_real(level))
+			fprintf(stderr, ", speech at %.0f dBFS", json_real_value(level));
+		if (json_real_value(json_object_get(v, "gaps_s")) > 0)
+			fprintf(stderr, ", no packets for %.2f s",
+				json_real_value(json_object_get(v, "gaps_s")));
+		if (cmd_number(v, "clipped"))
+			fprintf(stderr, ", %" JSON_INTEGER_FORMAT " samples clipped",
+				cmd_number(v, "clipped"));
+		if (cmd_number(v, "unauthentic"))
+			fprintf(stderr,
+				", %" JSON_INTEGER_FORMAT " frames that no key authenticates",
+				cmd_number(v, "unauthentic"));
+		fputc('\n', stderr);
+	}
+}
+
 static bool note_written(void *ctx, const json_t *object)
 {
 	const struct opening *o = ctx;
@@ -60,12 +88,20 @@ static bool note_written(void *ctx, const json_t *object)
 	bool told = json_is_integer(json_object_get(object, "bytes"));
 	char *file = cmd_clean(strcmp(o->to, "-") == 0 ? "standard output" : o->to);
 	char *silent = cmd_clean(cmd_text(object, "undecoded"));
-	fprintf(stderr, "%s: %s%s%s\n", file,
+	fprintf(stderr, "%s: ", file);
+	if (json_is_integer(json_object_get(object, "packets")))
+		fprintf(stderr,
+			"%" JSON_INTEGER_FORMAT " RTP packets, %" JSON_INTEGER_FORMAT
+			" SIP messages, ",
+			cmd_number(object, "packets"), cmd_number(object, "messages"));
+	fprintf(stderr, "%s%s%s\n",
 		cmd_minutes(json_number_value(json_object_get(object, "seconds")), length),
 		told ? ", " : "", told ? cmd_bytes(cmd_number(object, "bytes"), size) : "");
+	print_voices(object);
 	if (*silent)
 		fprintf(stderr,
-			"%s: silent where this was spoken, for which there is no decoder: %s\n",
+			"%s: silent where this was spoken, for which there is no decoder: %s "
+			"(--format pcap exports it as it was sent)\n",
 			file, silent);
 	free(silent);
 	free(file);
@@ -208,4 +244,6 @@ void cmd_put_opening(json_t *request, const struct opening *o)
 	cmd_put_text(request, "track", o->track);
 	cmd_put_text(request, "at", o->at);
 	cmd_put_text(request, "format", o->format);
+	if (o->conceal)
+		json_object_set_new(request, "conceal", json_true());
 }

@@ -116,6 +116,20 @@ const char *cmd_bytes(json_int_t bytes, char buf[24])
 	return buf;
 }
 
+/* Ids begin with the time, as does the order of lists. */
+int cmd_id_length(const json_t *calls)
+{
+	static const int lengths[] = { 18, 23, 36 }; /* whole groups of digits */
+	size_t at = 0;
+	for (size_t i = 1; i < json_array_size(calls); i++) {
+		const char *a = cmd_text(json_array_get(calls, i - 1), "id");
+		const char *b = cmd_text(json_array_get(calls, i), "id");
+		while (at < 2 && strncmp(a, b, (size_t)lengths[at]) == 0)
+			at++;
+	}
+	return lengths[at];
+}
+
 bool cmd_colours(void)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");

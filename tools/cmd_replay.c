@@ -46,6 +46,8 @@ enum rc cmd_replay(struct cli *c, int argc, char **argv)
 		{ 0, "at", "T", "begin so far into it: seconds, M:SS or H:MM:SS", &o.at, NULL },
 		{ 0, "track", "caller|callee", "one voice only", &o.track, NULL },
 		{ 'o', "output", "FILE|-", "write WAV there and play nothing", &o.to, NULL },
+		{ 0, "conceal", NULL, "fill gaps as a telephone would, instead of with silence",
+		  NULL, &o.conceal },
 		{ 0, "passphrase-file", "F", "your passphrase, in the first line",
 		  &o.passphrase_file, NULL },
 	};

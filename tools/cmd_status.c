@@ -1,12 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* callspan status: how the store stands. */
+/* callspan status: how the store stands, and what the recorder has counted, in words. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
 #include "cmd.h"
+
+/* The parts of a packet's way, as counters.def is ordered: each begins with this counter. */
+static const struct {
+	enum counter first;
+	const char *title;
+} groups[] = {
+	{ COUNT_FRAMES, "Capture" },
+	{ COUNT_FRAGMENT_MERGED, "Fragments and TCP" },
+	{ COUNT_TO_MEDIA, "What became of datagrams" },
+	{ COUNT_RTP_STORED, "Media" },
+	{ COUNT_PEN_RELEASED, "Media that waited for its call" },
+	{ COUNT_SIP_MESSAGES, "Signalling" },
+	{ COUNT_CHUNKS_WRITTEN, "Writing" },
+};
+#define GROUPS (sizeof groups / sizeof groups[0])
+
+static void print_group(const json_t *counters, size_t g)
+{
+	unsigned end = g + 1 < GROUPS ? (unsigned)groups[g + 1].first : COUNTER_COUNT;
+	bool any = false;
+	for (unsigned i = groups[g].first; i < end; i++) {
+		json_int_t n = cmd_number(counters, counter_names[i]);
+		if (!n)
+			continue;
+		if (!any)
+			printf("\n%s\n", groups[g].title);
+		printf("  %14" JSON_INTEGER_FORMAT "  %s\n", n, counter_prose[i]);
+		any = true;
+	}
+}
+
+static void print_capture(const json_t *capture)
+{
+	char started[40], written[40], packet[40];
+	const json_t *counters = json_object_get(capture, "counters");
+	if (!json_is_object(capture)) {
+		printf("\nThe recorder has told nothing of itself yet.\n");
+		return;
+	}
+	bool running = json_is_true(json_object_get(capture, "running"));
+	bool live = json_is_true(json_object_get(capture, "live"));
+	(void)cmd_local_time(capture, "started", started);
+	(void)cmd_local_time(capture, "written", written);
+	(void)cmd_local_time(capture, "packet_time", packet);
+	if (running)
+		printf("\nThe recorder %s since %s; this was so at %s",
+		       live ? "records" : "reads files", started, written);
+	else
+		printf("\nThe recorder %s from %s to %s", live ? "recorded" : "read files", started,
+		       written);
+	printf("%s%s.\n", *packet ? ", its newest packet is of " : "", packet);
+	for (size_t g = 0; g < GROUPS; g++)
+		print_group(counters, g);
+}
 
 static bool print_status(void *ctx, const json_t *status)
 {
 	(void)ctx;
-	cmd_print_card(status);
+	json_t *card = json_copy((json_t *)(uintptr_t)status);
+	json_object_del(card, "capture");
+	cmd_print_card(card);
+	json_decref(card);
+	print_capture(json_object_get(status, "capture"));
 	if (json_is_true(json_object_get(status, "unattended")))
 		printf("\nThe audio key lies in the store unprotected: whoever may read "
 		       "STORE/vault may "

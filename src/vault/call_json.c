@@ -5,9 +5,11 @@
  * Every field always stands there, null when unknown; times are RFC 3339 in UTC.  `show` adds fields, it
  * changes none.  For an operator numbers are starred and names left out.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "audio/audio.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "vault/parts.h"
@@ -37,7 +39,7 @@ json_t *call_json_text(const char *s)
 	return j;
 }
 
-static json_t *party_json(const char *party, bool masked)
+json_t *call_json_party(const char *party, bool masked)
 {
 	char text[LOG_MASKED];
 	return call_json_text(masked && *party ? log_mask(party, text) : party);
@@ -78,6 +80,40 @@ static void append(json_t *a, json_t *value)
 	ASSERT(rc == 0);
 }
 
+/* In hundredths, as such scores are given; no figure where there is no model of the codec, or nothing was heard. */
+static json_t *mos_json(const struct stream_record *s)
+{
+	double mos = s->packets ? audio_mos(s) : (double)NAN;
+	return isfinite(mos) ? json_real(round(mos * 100) / 100) : json_null();
+}
+
+/* What `show` says of a stream beyond the list. */
+static json_t *quality_json(const struct stream_record *s)
+{
+	char ssrc[16];
+	json_t *o = json_object();
+	snprintf(ssrc, sizeof ssrc, "0x%08x", s->ssrc);
+	set(o, "track", json_string(track_name((enum track)s->track)));
+	set(o, "ssrc", json_string(ssrc));
+	set(o, "protection", json_string(protection_name((enum protection)s->protection)));
+	set(o, "foreign", json_boolean(s->foreign));
+	set(o, "decodable", json_boolean(audio_decodes(s)));
+	set(o, "channels", number_or_null(s->channels));
+	set(o, "fmtp", call_json_text(s->fmtp));
+	set(o, "events", json_integer((json_int_t)s->events));
+	set(o, "noise", json_integer((json_int_t)s->noise));
+	set(o, "relay_copies", json_integer((json_int_t)s->relay_copies));
+	set(o, "dropped", json_integer((json_int_t)s->dropped));
+	set(o, "truncated", json_integer((json_int_t)s->truncated));
+	set(o, "loss_runs", json_integer((json_int_t)s->loss_runs));
+	set(o, "loss_longest", json_integer((json_int_t)s->loss_longest));
+	set(o, "sender_packets", number_or_null(s->sender_packets));
+	set(o, "reports", json_integer((json_int_t)s->reports));
+	set(o, "remote_lost", s->reports ? json_integer(s->remote_lost) : json_null());
+	set(o, "remote_jitter_ms", s->reports ? json_real(s->remote_jitter_ms) : json_null());
+	return o;
+}
+
 static json_t *stream_json(const struct stream_record *s)
 {
 	char ssrc[16];
@@ -100,7 +136,7 @@ static json_t *stream_json(const struct stream_record *s)
 	set(o, "duplicates", json_integer((json_int_t)s->duplicates));
 	set(o, "reordered", json_integer((json_int_t)s->reordered));
 	set(o, "jitter_ms", json_real(s->jitter_ms));
-	set(o, "mos", json_null());
+	set(o, "mos", mos_json(s));
 	set(o, "stored", json_boolean(s->packets > s->dropped));
 	set(o, "complete", json_boolean(s->complete));
 	set(o, "start", call_json_time(s->start_us));
@@ -118,7 +154,8 @@ static int by_place(const void *a, const void *b)
 	return (*x)->stream < (*y)->stream ? -1 : 1;
 }
 
-static json_t *streams_json(const struct call *c)
+/* One object a stream, always in the same order. */
+static json_t *streams_json(const struct call *c, json_t *(*one)(const struct stream_record *s))
 {
 	json_t *a = json_array();
 	const struct stream_record **sorted = calloc(c->streams_count + 1, sizeof(void *));
@@ -126,21 +163,25 @@ static json_t *streams_json(const struct call *c)
 	for (size_t i = 0; i < c->streams_count; i++)
 		sorted[i] = &c->streams[i];
 	qsort(sorted, c->streams_count, sizeof(void *), by_place);
-	for (size_t i = 0; i < c->streams_count; i++)
-		append(a, stream_json(sorted[i]));
+	for (size_t i = 0; i < c->streams_count; i++) {
+		const struct stream_record s = coverage_stream(c, (size_t)(sorted[i] - c->streams));
+		append(a, one(&s));
+	}
 	free(sorted);
 	return a;
 }
 
-static void identity(json_t *o, const struct call *c, bool masked)
+/* Of a call that is not to be recorded nothing is told but when it was, even where something is known. */
+static void identity(json_t *o, const struct call *c, bool masked, bool excluded)
 {
+	bool hidden = masked || excluded;
 	set(o, "id", id_json(&c->r.id));
-	set(o, "sip_call_id", personal(c->r.sip_call_id, masked));
+	set(o, "sip_call_id", personal(c->r.sip_call_id, hidden));
 	set(o, "conversation", id_json(&c->r.conversation));
-	set(o, "from", party_json(c->r.from, masked));
-	set(o, "to", party_json(c->r.to, masked));
-	set(o, "from_name", personal(c->r.from_name, masked));
-	set(o, "to_name", personal(c->r.to_name, masked));
+	set(o, "from", excluded ? json_null() : call_json_party(c->r.from, masked));
+	set(o, "to", excluded ? json_null() : call_json_party(c->r.to, masked));
+	set(o, "from_name", personal(c->r.from_name, hidden));
+	set(o, "to_name", personal(c->r.to_name, hidden));
 	set(o, "direction", json_string(call_direction_name(c->r.direction)));
 }
 
@@ -164,21 +205,11 @@ static void course(json_t *o, const struct call *c)
 	set(o, "dtmf_count", json_integer((json_int_t)digits));
 }
 
-/* What signalling remarked, and what its streams tell of themselves. */
-static json_t *coverage_json(const struct call *c)
+json_t *call_json_coverage(const struct coverage *v)
 {
 	json_t *a = json_array();
-	bool dropped = false, truncated = false;
-	for (uint32_t i = 0; i < c->r.coverage_count; i++)
-		append(a, json_string(c->r.coverage[i]));
-	for (size_t i = 0; i < c->streams_count; i++) {
-		dropped |= c->streams[i].dropped > 0;
-		truncated |= c->streams[i].truncated > 0;
-	}
-	if (dropped)
-		append(a, json_string("dropped"));
-	if (truncated)
-		append(a, json_string("truncated"));
+	for (unsigned i = 0; i < v->count; i++)
+		append(a, call_json_text(v->names[i]));
 	return a;
 }
 
@@ -203,12 +234,18 @@ static json_t *hold_times_json(const struct call *c)
 	return a;
 }
 
-static void more(json_t *o, const struct call *c, bool masked)
+static void more(json_t *o, const struct call *c, bool masked, bool excluded)
 {
 	char digest[65];
 	keys_hex(digest, c->digest, sizeof c->digest);
-	set(o, "from_uri", personal(c->r.from_uri, masked));
-	set(o, "to_uri", personal(c->r.to_uri, masked));
+	set(o, "from_uri", personal(c->r.from_uri, masked || excluded));
+	set(o, "to_uri", personal(c->r.to_uri, masked || excluded));
+	set(o, "diverted_from",
+	    excluded ? json_null() : call_json_party(c->r.diverted_from, masked));
+	set(o, "referred_by", excluded ? json_null() : call_json_party(c->r.referred_by, masked));
+	set(o, "other_media", call_json_text(c->r.other_media));
+	set(o, "messages", json_integer((json_int_t)c->messages));
+	set(o, "quality", excluded ? json_array() : streams_json(c, quality_json));
 	set(o, "holds_on_wire", hold_times_json(c));
 	set(o, "segment", json_string(c->segment));
 	set(o, "slot", json_integer(c->slot));
@@ -222,16 +259,18 @@ static void more(json_t *o, const struct call *c, bool masked)
 json_t *call_json(const struct call *c, enum call_json_kind kind, bool masked)
 {
 	json_t *o = json_object();
-	identity(o, c, masked);
+	struct coverage v;
+	coverage_of(&v, c, COVERAGE_GAP);
+	identity(o, c, masked, v.excluded);
 	course(o, c);
-	set(o, "coverage", coverage_json(c));
+	set(o, "coverage", call_json_coverage(&v));
 	set(o, "retention", retention_json(c));
 	set(o, "policy", call_json_text(c->r.policy));
 	set(o, "recorder", call_json_text(c->r.recorder));
 	set(o, "imported", json_boolean(c->r.imported));
 	set(o, "attested", json_boolean(c->attested));
-	set(o, "streams", streams_json(c));
+	set(o, "streams", v.excluded ? json_array() : streams_json(c, stream_json));
 	if (kind == CALL_JSON_SHOW)
-		more(o, c, masked);
+		more(o, c, masked, v.excluded);
 	return o;
 }

@@ -42,6 +42,7 @@ void call_row_free(struct call *c)
 		return;
 	free(c->streams);
 	free(c->sealed);
+	forget_bytes(&c->r, sizeof c->r); /* media keys and digits, once it was opened */
 	free(c);
 }
 
@@ -100,6 +101,8 @@ static uint8_t *sealed_pack(struct call *c, size_t *len)
 	m.to_name = c->r.to_name;
 	m.from_uri = c->r.from_uri;
 	m.to_uri = c->r.to_uri;
+	m.diverted_from = c->r.diverted_from;
+	m.referred_by = c->r.referred_by;
 	struct addresses *a = calloc(c->streams_count + 1, sizeof *a);
 	address_message **pointers = calloc(c->streams_count + 1, sizeof(address_message *));
 	ASSERT(a && pointers);
@@ -155,6 +158,8 @@ static void sealed_unpack(struct call *c, const sealed_message *m)
 	take_text(c->r.to_name, sizeof c->r.to_name, m->to_name);
 	take_text(c->r.from_uri, sizeof c->r.from_uri, m->from_uri);
 	take_text(c->r.to_uri, sizeof c->r.to_uri, m->to_uri);
+	take_text(c->r.diverted_from, sizeof c->r.diverted_from, m->diverted_from);
+	take_text(c->r.referred_by, sizeof c->r.referred_by, m->referred_by);
 	for (size_t i = 0; i < m->n_streams; i++) {
 		struct stream_record *s = call_row_stream(c, (uint16_t)m->streams[i]->number);
 		endpoint_in(&s->src, &m->streams[i]->src);
@@ -203,6 +208,7 @@ static void stream_pack(struct stream_out *o, struct stream_record *s)
 	o->m.foreign = s->foreign != 0;
 	o->m.ssrc = s->ssrc;
 	o->m.codec = s->codec;
+	o->m.fmtp = s->fmtp;
 	o->m.payload_types = o->types;
 	o->m.n_payload_types = s->payload_types_count < 8 ? s->payload_types_count : 8;
 	o->m.clock_rate = s->clock_rate;
@@ -223,6 +229,15 @@ static void stream_pack(struct stream_out *o, struct stream_record *s)
 	o->m.end_us = s->end_us;
 	o->m.until_us = s->until_us;
 	o->m.complete = s->complete;
+	o->m.protection = s->protection;
+	o->m.relay_copies = s->relay_copies;
+	o->m.noise = s->noise;
+	o->m.loss_runs = s->loss_runs;
+	o->m.loss_longest = s->loss_longest;
+	o->m.sender_packets = s->sender_packets;
+	o->m.reports = s->reports;
+	o->m.remote_lost = s->remote_lost;
+	o->m.remote_jitter_ms = s->remote_jitter_ms;
 }
 
 static void stream_unpack(struct stream_record *s, const stream_message *m)
@@ -231,6 +246,7 @@ static void stream_unpack(struct stream_record *s, const stream_message *m)
 	s->foreign = m->foreign ? 1 : 0;
 	s->ssrc = m->ssrc;
 	take_text(s->codec, sizeof s->codec, m->codec);
+	take_text(s->fmtp, sizeof s->fmtp, m->fmtp);
 	for (size_t i = 0; i < m->n_payload_types && i < 8; i++)
 		s->payload_types[s->payload_types_count++] = (uint8_t)m->payload_types[i];
 	s->clock_rate = m->clock_rate;
@@ -251,6 +267,15 @@ static void stream_unpack(struct stream_record *s, const stream_message *m)
 	s->end_us = m->end_us;
 	s->until_us = m->until_us;
 	s->complete = m->complete;
+	s->protection = m->protection < PROTECTIONS ? (uint8_t)m->protection : PROTECTION_NO_KEY;
+	s->relay_copies = m->relay_copies;
+	s->noise = m->noise;
+	s->loss_runs = m->loss_runs;
+	s->loss_longest = m->loss_longest;
+	s->sender_packets = m->sender_packets;
+	s->reports = m->reports;
+	s->remote_lost = m->remote_lost;
+	s->remote_jitter_ms = m->remote_jitter_ms;
 }
 
 /* ---- the row, both ways ------------------------------------------------------------------------ */
@@ -285,6 +310,7 @@ static void row_record(row_message *m, struct call_record *r)
 	m->imported = r->imported;
 	m->imported_us = r->imported_us;
 	m->retain_from_call = r->retain_from_call;
+	m->other_media = r->other_media;
 }
 
 static void row_vault(row_message *m, struct call *c)
@@ -297,6 +323,7 @@ static void row_vault(row_message *m, struct call *c)
 	m->recorder_stopped = c->recorder_stopped;
 	m->records = c->records;
 	m->chunks = c->chunks;
+	m->messages = c->messages;
 	m->first_offset = c->first_offset;
 	m->last_offset = c->last_offset;
 	m->digest = (ProtobufCBinaryData){ sizeof c->digest, c->digest };
@@ -383,6 +410,7 @@ static void record_row(struct call_record *r, const row_message *m)
 	r->imported = m->imported;
 	r->imported_us = m->imported_us;
 	r->retain_from_call = m->retain_from_call;
+	take_text(r->other_media, sizeof r->other_media, m->other_media);
 	for (size_t i = 0; i < m->n_coverage && i < COVERAGE_MAX; i++)
 		take_text(r->coverage[r->coverage_count++], sizeof r->coverage[0], m->coverage[i]);
 	for (size_t i = 0; i < m->n_hold_times && i < HOLDS; i++) {
@@ -402,6 +430,7 @@ static bool vault_row(struct call *c, const row_message *m)
 	c->recorder_stopped = m->recorder_stopped;
 	c->records = m->records;
 	c->chunks = m->chunks;
+	c->messages = m->messages;
 	c->first_offset = m->first_offset;
 	c->last_offset = m->last_offset;
 	for (size_t i = 0; i < m->n_party_keys && i < CALL_PARTIES; i++) {

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -298,4 +299,27 @@ void disk_remove_tree(const char *path)
 	if (d)
 		closedir(d);
 	(void)rmdir(path);
+}
+
+void disk_hash(int fd, uint64_t *bytes, char hex[65])
+{
+	struct stat st;
+	char self[64];
+	uint8_t digest[32];
+	*bytes = 0;
+	hex[0] = '\0';
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+		return;
+	*bytes = (uint64_t)st.st_size;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	int again = open(self, O_RDONLY | O_CLOEXEC);
+	if (again < 0)
+		return;
+	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, again, 0);
+	close(again);
+	if (p == MAP_FAILED)
+		return;
+	digest_sha256(digest, p, (size_t)st.st_size);
+	keys_hex(hex, digest, sizeof digest);
+	(void)munmap(p, (size_t)st.st_size);
 }

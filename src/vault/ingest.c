@@ -223,12 +223,13 @@ static void take_call(struct taking *t, struct place *p, const struct segment_re
 	struct call *c = p->call;
 	if (!call_record_unpack(&fresh, body, len) || !uuid_equal(&fresh.id, &c->r.id)) {
 		damaged_at(t, r, "a call record that is not one, or of another call");
-		return;
+	} else {
+		c->r = fresh;
+		c->opened = true;
+		c->stale = true;
+		catalogue_parties(t->v, c);
 	}
-	c->r = fresh;
-	c->opened = true;
-	c->stale = true;
-	catalogue_parties(t->v, c);
+	forget_bytes(&fresh, sizeof fresh);
 }
 
 static void take_stream(struct taking *t, struct place *p, const struct segment_record *r,
@@ -285,6 +286,7 @@ static enum rc take_record(struct taking *t, const struct segment_record *r)
 		c->first_offset = r->offset;
 	c->last_offset = r->offset;
 	c->chunks += r->type == RECORD_CHUNK;
+	c->messages += r->type == RECORD_SIGNALLING;
 	c->attested &= r->attested;
 	segments_digest(c->digest, r);
 	if (r->type == RECORD_CALL || r->type == RECORD_STREAM)

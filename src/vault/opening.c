@@ -13,10 +13,10 @@
 #define CHUNK_SSRC_AT   36
 #define REFERENCE_BYTES 200
 
-static const char *const format_names[] = { "wav", "flac" };
+static const char *const format_names[] = { "wav", "flac", "opus", "pcap" };
 static const char *const track_names[] = { "caller", "callee" };
 
-const char *opening_format_name(enum audio_format f)
+const char *opening_format_name(enum opening_format f)
 {
 	return format_names[f];
 }
@@ -56,18 +56,18 @@ static enum rc read_purpose(const struct request *q, struct opening *o, struct e
 	return RC_OK;
 }
 
-/* One of two names; *out unchanged when absent. */
+/* One of `count` names; *out unchanged when absent. */
 static enum rc read_name(const struct request *q, const char *member, const char *const *names,
-			 int *out, struct error *err)
+			 int count, int *out, struct error *err)
 {
 	char choices[64];
 	const char *text = requests_text(q, member);
 	if (!text)
 		return RC_OK;
-	int n = find_name(names, 2, text);
+	int n = find_name(names, count, text);
 	if (n < 0)
 		return error_set(err, RC_USAGE, "no such %s; the choices are: %s", member,
-				 requests_choices(names, 2, choices, sizeof choices));
+				 requests_choices(names, (size_t)count, choices, sizeof choices));
 	*out = n;
 	return RC_OK;
 }
@@ -109,7 +109,7 @@ static enum rc read_target(const struct request *q, struct opening *o, struct er
 enum rc opening_read(const struct request *q, const char *action, bool target, struct opening *o,
 		     struct error *err)
 {
-	int format = AUDIO_WAV;
+	int format = FORMAT_WAV;
 	*o = (struct opening){
 		.action = action, .track = -1, .fd = -1, .id = requests_text(q, "id")
 	};
@@ -117,13 +117,16 @@ enum rc opening_read(const struct request *q, const char *action, bool target, s
 		return error_set(err, RC_USAGE, "which recording? An id is wanted");
 	enum rc rc = read_purpose(q, o, err);
 	if (rc == RC_OK)
-		rc = read_name(q, "format", format_names, &format, err);
+		rc = read_name(q, "format", format_names, FORMAT_PCAP + 1, &format, err);
 	if (rc == RC_OK)
-		rc = read_name(q, "track", track_names, &o->track, err);
+		rc = read_name(q, "track", track_names, 2, &o->track, err);
 	o->passphrase = requests_text(q, "passphrase");
 	if (rc == RC_OK && target)
 		rc = read_target(q, o, err);
-	o->format = (enum audio_format)format;
+	o->format = (enum opening_format)format;
+	o->conceal = json_is_true(json_object_get(q->body, "conceal"));
+	if (rc == RC_OK && o->conceal && o->format == FORMAT_PCAP)
+		rc = error_set(err, RC_USAGE, "conceal: in a pcap there is nothing to fill");
 	return rc;
 }
 
@@ -227,8 +230,9 @@ static struct stream_record *stream_of(struct call *c, const struct segment_reco
 
 static enum rc altered(const struct opened *x, const struct segment_record *r, struct error *err)
 {
-	return error_set(err, RC_DAMAGED, "segment %s, offset %llu: the chunk was altered",
-			 x->call->segment, (unsigned long long)r->offset);
+	return error_set(err, RC_DAMAGED, "segment %s, offset %llu: the %s was altered",
+			 x->call->segment, (unsigned long long)r->offset,
+			 r->type == RECORD_CHUNK ? "chunk" : "record");
 }
 
 static enum rc use_chunk(const struct opened *x, const struct segment_record *r,
@@ -252,6 +256,49 @@ static enum rc use_chunk(const struct opened *x, const struct segment_record *r,
 	return rc;
 }
 
+/* Keys of the media and digits stand in the sealed records only, not in the index: the newest record's count. */
+static bool take_call_record(const struct opened *x, const uint8_t *body, size_t len)
+{
+	struct call_record fresh, *r = &x->call->r;
+	bool good = call_record_unpack(&fresh, body, len) && uuid_equal(&fresh.id, &r->id);
+	if (good) {
+		r->sdes_count = fresh.sdes_count;
+		memcpy(r->sdes, fresh.sdes, sizeof r->sdes);
+		memcpy(r->digits, fresh.digits, sizeof r->digits);
+	}
+	forget_bytes(&fresh, sizeof fresh);
+	return good;
+}
+
+static enum rc use_sealed(const struct opened *x, const struct segment_record *r,
+			  const struct opening_use *use, struct error *err)
+{
+	struct signalling_record m;
+	enum rc rc = RC_OK;
+	uint8_t *body = malloc(r->body_len + 1);
+	ASSERT(body);
+	bool good = r->body_len >= GCM_TAG && segment_unseal(x->segment, r, &x->keys, body);
+	if (good && r->type == RECORD_CALL)
+		good = take_call_record(x, body, r->body_len - GCM_TAG);
+	else if (good && (good = signalling_record_unpack(&m, body, r->body_len - GCM_TAG)))
+		rc = use->signalling(use->ctx, &m, err);
+	if (!good)
+		rc = altered(x, r, err);
+	forget_bytes(body, r->body_len);
+	free(body);
+	return rc;
+}
+
+static enum rc use_record(const struct opened *x, const struct segment_record *r,
+			  const struct opening_use *use, struct error *err)
+{
+	if (r->type == RECORD_CHUNK)
+		return use_chunk(x, r, use, err);
+	if (r->type == RECORD_CALL || (r->type == RECORD_SIGNALLING && use->signalling))
+		return use_sealed(x, r, use, err);
+	return RC_OK;
+}
+
 /* All records of the call, in order, held against what was taken in. */
 static enum rc use_records(const struct opened *x, const struct opening_use *use, struct error *err)
 {
@@ -263,7 +310,7 @@ static enum rc use_records(const struct opened *x, const struct opening_use *use
 		segments_digest(digest, &r);
 		if (++n == x->call->records && memcmp(digest, x->call->digest, 32) != 0)
 			break;
-		rc = r.type == RECORD_CHUNK ? use_chunk(x, &r, use, err) : RC_OK;
+		rc = use_record(x, &r, use, err);
 		if (rc != RC_OK)
 			return rc;
 	}

@@ -14,11 +14,14 @@
 #include "audio/audio.h"
 #include "vault/parts.h"
 
+enum opening_format { FORMAT_WAV, FORMAT_FLAC, FORMAT_OPUS, FORMAT_PCAP };
+
 /* What was asked, words checked. */
 struct opening {
 	const char *action, *id, *reference, *purpose_name, *passphrase;
 	int purpose;
-	enum audio_format format;
+	enum opening_format format;
+	bool conceal;
 	int track; /* -1: both */
 	double at_s;
 	bool play;
@@ -29,7 +32,8 @@ struct opening {
 struct opened {
 	const struct request *q;
 	const struct opening *o;
-	struct call *call;       /* owned by opening_run() */
+	struct call *
+		call; /* owned by opening_run(); at the end with the media keys and digits of its records */
 	struct segment *segment; /* borrowed */
 	struct call_keys keys;
 };
@@ -40,6 +44,8 @@ struct opening_use {
 	 * part of the call.  `body` is wiped after return. */
 	enum rc (*chunk)(void *ctx, const struct stream_record *s, int64_t until_us,
 			 const uint8_t *body, size_t len, struct error *err);
+	/* A SIP message of the call; NULL: not wanted.  `m` is wiped after return. */
+	enum rc (*signalling)(void *ctx, const struct signalling_record *m, struct error *err);
 	/* All chunks were there and whole: hand out what came of them. */
 	enum rc (*finish)(void *ctx, const struct opened *x, struct error *err);
 };
@@ -57,7 +63,12 @@ enum rc opening_audit(const struct opened *x, const char *outcome, const char *d
 		      struct error *err) MUST_USE;
 
 /* Names by index, for the audit's detail. */
-const char *opening_format_name(enum audio_format f);
+const char *opening_format_name(enum opening_format f);
 const char *opening_track_name(int track);
+
+/* ---- req_pcap.c ----------------------------------------------------------------------------------------------- */
+
+/* Export what was captured as a capture file. */
+enum rc pcap_export(const struct request *q, const struct opening *o, struct error *err) MUST_USE;
 
 #endif

@@ -10,6 +10,7 @@
  *   catalogue.c  calls in the index and everything that points at them
  *   call_row.c   a call <-> its row;  call_json.c  a call -> the contract's JSON
  *   reindex.c    drops what segments can tell again
+ *   coverage.c   what of a call was seen and not recorded;  pcap_file.c  packets -> a capture file
  *   party.c      numbers -> keyed hashes
  *   audit.c      the hash chain and its signed heads
  *   people.c     who has which role, and their passphrase boxes
@@ -49,6 +50,8 @@ enum rc disk_move(const char *from, const char *to, struct error *err) MUST_USE;
 /* True for a regular file (never through a symbolic link); its size. */
 bool disk_is_file(const char *path, uint64_t *size);
 bool disk_same(const char *a, const char *b); /* two files of the same bytes */
+/* SHA-256 of a regular file by its descriptor, which may be write-only; "" for a pipe. */
+void disk_hash(int fd, uint64_t *bytes, char hex[65]);
 void disk_remove_tree(const char *path);
 
 /* ---- keys.c: key files ----------------------------------------------------------------------
@@ -189,7 +192,7 @@ struct call {
 	char class[32];
 	int64_t expiry_us; /* 0 while open */
 	bool attested, recorder_stopped;
-	uint64_t records, chunks, first_offset, last_offset;
+	uint64_t records, chunks, messages, first_offset, last_offset;
 	uint8_t digest[32];
 
 	uint8_t *
@@ -223,11 +226,36 @@ struct call *call_row_unpack(const uint8_t *row, size_t len);
 /* Open the sealed part.  False: it does not open under this key. */
 bool call_row_open(struct call *c, const struct call_keys *keys);
 
+/* coverage.c: what of a call was seen and not recorded */
+#define COVERAGE_NAMES 24
+#define COVERAGE_GAP   1.0 /* percent of a voice lost before it is remarked, unless asked otherwise */
+struct coverage_kind {
+	const char *name;
+	bool loses; /* the recording is not whole */
+	const char *prose;
+};
+struct coverage {
+	const char *names[COVERAGE_NAMES]; /* borrowed from the call */
+	unsigned count;
+	bool whole;        /* nothing that was said is missing */
+	bool excluded;     /* by the policy: nothing was to be recorded */
+	double worst_loss; /* percent, of the voice that lost most */
+};
+void coverage_of(struct coverage *v, const struct call *c, double gap_percent);
+bool coverage_has(const struct coverage *v, const char *name);
+const struct coverage_kind *coverage_kind(const char *name); /* never NULL */
+const struct coverage_kind *coverage_kind_at(size_t i);      /* NULL: no more */
+double coverage_loss(const struct stream_record *s);         /* percent */
+/* The call's stream number i, its losses less what the same sender sent elsewhere meanwhile. */
+struct stream_record coverage_stream(const struct call *c, size_t i);
+
 /* call_json.c */
 enum call_json_kind { CALL_JSON_LIST, CALL_JSON_SHOW };
 /* The contract's fields; masked: numbers starred, names and identifiers left out. */
 json_t *call_json(const struct call *c, enum call_json_kind kind, bool masked);
-json_t *call_json_time(int64_t us);    /* RFC 3339, null for 0 */
+json_t *call_json_time(int64_t us); /* RFC 3339, null for 0 */
+json_t *call_json_party(const char *party, bool masked);
+json_t *call_json_coverage(const struct coverage *v);
 json_t *call_json_text(const char *s); /* null for ""; bytes that are not UTF-8 as '?' */
 
 /* catalogue.c: calls in the index */
@@ -357,6 +385,11 @@ enum rc req_export_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_export(const struct request *q, struct error *err) MUST_USE;
 enum rc req_fingerprint_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_fingerprint(const struct request *q, struct error *err) MUST_USE;
+enum rc req_digits_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_digits(const struct request *q, struct error *err) MUST_USE;
+enum rc req_coverage(const struct request *q, struct error *err) MUST_USE;
+/* What the recorder last told of itself (STORE/recorder/status.json), as far as it is what it should be; null. */
+json_t *req_status_capture(const struct vault *v);
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
 enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;

@@ -78,7 +78,8 @@ static enum rc read_limit(const struct request *q, size_t *limit, struct error *
 	return RC_OK;
 }
 
-/* A conversation by its id, or by that of any of its calls. */
+/* A conversation by its id, or by that of any of its calls: of a call that has moved to another conversation since, that
+ * one is meant. */
 static enum rc read_conversation(const struct request *q, struct wanted *w, struct error *err)
 {
 	const char *text = requests_text(q, "conversation");
@@ -87,11 +88,16 @@ static enum rc read_conversation(const struct request *q, struct wanted *w, stru
 	if (!text)
 		return RC_OK;
 	w->by_conversation = true;
-	if (uuid_parse(&w->conversation, text))
-		return RC_OK;
-	enum rc rc = catalogue_find(q->v, text, &id, err);
+	bool whole = uuid_parse(&w->conversation, text);
+	enum rc rc = RC_OK;
+	if (whole)
+		id = w->conversation;
+	else
+		rc = catalogue_find(q->v, text, &id, err);
 	if (rc == RC_OK)
 		rc = catalogue_get(q->v, &id, &c, err);
+	if (rc == RC_NOT_FOUND && whole)
+		return RC_OK;
 	if (rc != RC_OK)
 		return rc;
 	w->conversation = c->r.conversation;
@@ -272,6 +278,31 @@ enum rc req_calls(const struct request *q, struct error *err)
 	return rc;
 }
 
+/* The other calls of its conversation. */
+static enum rc add_members(const struct request *q, const struct call *c, json_t *o,
+			   struct error *err)
+{
+	struct found f = { 0 };
+	char text[UUID_TEXT];
+	const struct wanted w = { .until_us = INT64_MAX,
+				  .state = -1,
+				  .outcome = -1,
+				  .conversation = c->r.conversation,
+				  .by_conversation = true };
+	json_t *members = json_array();
+	json_object_set_new(o, "conversation_calls", members);
+	if (uuid_is_nil(&w.conversation))
+		return RC_OK;
+	enum rc rc = walk(q->v, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
+	for (size_t i = f.count; i-- > 0;) {
+		if (!uuid_equal(&f.calls[i].id, &c->r.id))
+			json_array_append_new(members,
+					      json_string(uuid_text(&f.calls[i].id, text)));
+	}
+	free(f.calls);
+	return rc;
+}
+
 enum rc req_show(const struct request *q, struct error *err)
 {
 	struct uuid id;
@@ -285,7 +316,12 @@ enum rc req_show(const struct request *q, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	catalogue_open(q->v, c);
-	requests_reply(q, call_json(c, CALL_JSON_SHOW, q->person.role == ROLE_OPERATOR));
+	json_t *o = call_json(c, CALL_JSON_SHOW, q->person.role == ROLE_OPERATOR);
+	rc = add_members(q, c, o, err);
 	call_row_free(c);
-	return RC_OK;
+	if (rc == RC_OK)
+		requests_reply(q, o);
+	else
+		json_decref(o);
+	return rc;
 }

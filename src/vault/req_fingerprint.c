@@ -12,7 +12,7 @@
 #include "rtp/rtp.h"
 #include "vault/opening.h"
 
-struct piece {
+struct run_piece {
 	uint64_t sequence;
 	uint8_t *payload; /* owned */
 	uint32_t len;
@@ -21,7 +21,7 @@ struct piece {
 
 struct print {
 	struct stream_record stream;
-	struct piece *pieces; /* owned */
+	struct run_piece *pieces; /* owned */
 	size_t count, room;
 };
 
@@ -49,7 +49,7 @@ static void keep(struct print *p, const struct rtp_frame *f)
 		p->pieces = reallocarray(p->pieces, p->room, sizeof *p->pieces);
 		ASSERT(p->pieces);
 	}
-	struct piece *x = &p->pieces[p->count++];
+	struct run_piece *x = &p->pieces[p->count++];
 	x->sequence = f->sequence;
 	x->len = f->payload_len;
 	x->type = f->payload_type;
@@ -77,7 +77,7 @@ static enum rc take_chunk(void *ctx, const struct stream_record *s, int64_t unti
 
 static int by_sequence(const void *a, const void *b)
 {
-	const struct piece *x = a, *y = b;
+	const struct run_piece *x = a, *y = b;
 	return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
 }
 
@@ -103,7 +103,7 @@ static size_t hash(struct print *p, uint8_t type, char hex[41])
 	uint8_t *all = malloc(len + 1), *at = all;
 	ASSERT(all);
 	for (size_t i = 0; i < p->count; i++) {
-		const struct piece *x = &p->pieces[i];
+		const struct run_piece *x = &p->pieces[i];
 		if (x->type != type || (i > 0 && x[-1].sequence == x->sequence))
 			continue;
 		memcpy(at, x->payload, x->len);
@@ -169,7 +169,7 @@ enum rc req_fingerprint(const struct request *q, struct error *err)
 {
 	struct opening o;
 	struct prints p = { 0 };
-	const struct opening_use use = { &p, take_chunk, reply };
+	const struct opening_use use = { .ctx = &p, .chunk = take_chunk, .finish = reply };
 	enum rc rc = opening_read(q, "fingerprint", false, &o, err);
 	if (rc == RC_OK)
 		rc = opening_run(q, &o, NULL, &use, err);

@@ -3,12 +3,9 @@
 /* req_replay.c: replay to the sound device or a file, export to a file: opened chunks become a timeline, and that a file
  * or sound.  The file's bytes go to the caller's descriptor and nowhere else.
  */
-#include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "vault/opening.h"
 
@@ -55,11 +52,32 @@ static enum rc hear_chunk(void *ctx, const struct stream_record *s, int64_t unti
 	return rc == RC_FAILED ? error_set(err, rc, "not enough memory") : rc;
 }
 
+/* What only the call record tells of the sound: its keys, and when nobody was to be heard. */
+static void prepare(struct hearing *h, const struct opened *x)
+{
+	const struct call_record *r = &x->call->r;
+	timeline_keys(h->timeline, r->sdes, r->sdes_count);
+	timeline_conceal(h->timeline, x->o->conceal);
+	for (uint32_t i = 0; i < r->holds_count; i++) {
+		timeline_mark(h->timeline, r->holds[i].from_us, "hold");
+		if (r->holds[i].to_us)
+			timeline_mark(h->timeline, r->holds[i].to_us, "resume");
+	}
+}
+
 static enum rc render(struct hearing *h, struct error *err)
 {
 	enum rc rc = timeline_render(h->timeline, &h->summary, err);
+	if (rc == RC_NOT_FOUND && h->summary.undecrypted_streams &&
+	    h->summary.undecrypted_streams == h->summary.undecoded_streams)
+		return error_set(
+			err, RC_FAILED,
+			"nothing to hear: the audio is encrypted and its key is not known; "
+			"export it as it was sent, with --format pcap");
 	if (rc == RC_NOT_FOUND && h->summary.undecoded_streams)
-		return error_set(err, RC_FAILED, "nothing to hear: no decoder for %s",
+		return error_set(err, RC_FAILED,
+				 "nothing to hear: there is no decoder for %s; export it as it was "
+				 "sent, with --format pcap",
 				 h->summary.undecoded);
 	if (rc == RC_NOT_FOUND)
 		return error_set(err, RC_FAILED, "nothing to hear: no audio was recorded");
@@ -68,29 +86,9 @@ static enum rc render(struct hearing *h, struct error *err)
 
 /* ---- out ----------------------------------------------------------------------------------------------------- */
 
-/* SHA-256 of a regular file by its descriptor, which may be write-only; "" for a pipe. */
-static void hash_file(int fd, uint64_t *bytes, char hex[65])
-{
-	struct stat st;
-	char self[64];
-	uint8_t digest[32];
-	*bytes = 0;
-	hex[0] = '\0';
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
-		return;
-	*bytes = (uint64_t)st.st_size;
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	int again = open(self, O_RDONLY | O_CLOEXEC);
-	if (again < 0)
-		return;
-	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, again, 0);
-	close(again);
-	if (p == MAP_FAILED)
-		return;
-	digest_sha256(digest, p, (size_t)st.st_size);
-	keys_hex(hex, digest, sizeof digest);
-	(void)munmap(p, (size_t)st.st_size);
-}
+static const enum audio_format formats[] = {
+	[FORMAT_WAV] = AUDIO_WAV, [FORMAT_FLAC] = AUDIO_FLAC, [FORMAT_OPUS] = AUDIO_OPUS
+};
 
 static enum rc give(struct hearing *h, const struct opened *x, uint64_t from, struct error *err)
 {
@@ -100,7 +98,30 @@ static enum rc give(struct hearing *h, const struct opened *x, uint64_t from, st
 	if (o->play)
 		return audio_play(h->timeline, &h->summary, tracks, track, from, x->q->who->stop,
 				  err);
-	return audio_write(h->timeline, &h->summary, o->fd, o->format, tracks, track, from, err);
+	ASSERT((size_t)o->format < sizeof formats / sizeof formats[0]);
+	return audio_write(h->timeline, &h->summary, o->fd, formats[o->format], tracks, track, from,
+			   err);
+}
+
+/* How each voice sounds. */
+static json_t *voices_json(const struct audio_summary *s)
+{
+	json_t *a = json_array();
+	for (unsigned t = 0; t < 2; t++) {
+		json_t *o = json_pack(
+			"{s:s, s:I, s:f, s:f, s:I, s:f, s:I, s:I}", "track",
+			track_name((enum track)t), "frames", (json_int_t)s->frames[t], "gaps_s",
+			(double)s->gaps_samples[t] / s->rate, "silent_share", s->silent[t],
+			"clipped", (json_int_t)s->clipped[t], "concealed_s",
+			(double)s->concealed_samples[t] / s->rate, "recovered",
+			(json_int_t)s->recovered[t], "unauthentic", (json_int_t)s->unauthentic[t]);
+		ASSERT(o);
+		json_object_set_new(o, "level_dbfs",
+				    isfinite(s->level_dbfs[t]) ? json_real(s->level_dbfs[t])
+							       : json_null());
+		json_array_append_new(a, o);
+	}
+	return a;
 }
 
 static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
@@ -108,6 +129,7 @@ static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 	struct hearing *h = ctx;
 	const struct audio_summary *s = &h->summary;
 	char sha256[65] = "", detail[160];
+	prepare(h, x);
 	enum rc rc = render(h, err);
 	if (rc != RC_OK)
 		return rc;
@@ -118,7 +140,7 @@ static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 	if ((rc = give(h, x, from, err)) != RC_OK)
 		return rc;
 	if (!x->o->play)
-		hash_file(x->o->fd, &bytes, sha256);
+		disk_hash(x->o->fd, &bytes, sha256);
 	snprintf(detail, sizeof detail, "bytes=%llu sha256=%s", (unsigned long long)bytes,
 		 *sha256 ? sha256 : "none");
 	rc = opening_audit(x, "done", x->o->play ? NULL : detail, err);
@@ -130,26 +152,23 @@ static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 	ASSERT(reply);
 	json_object_set_new(reply, "bytes", bytes ? json_integer((json_int_t)bytes) : json_null());
 	json_object_set_new(reply, "sha256", call_json_text(sha256));
+	json_object_set_new(reply, "voices", voices_json(s));
 	json_object_set_new(reply, "undecoded", call_json_text(s->undecoded));
 	requests_reply(x->q, reply);
 	return RC_OK;
 }
 
-static enum rc replay(const struct request *q, const char *action, struct error *err)
+static enum rc replay(const struct request *q, const struct opening *o, struct error *err)
 {
-	struct opening o;
 	char detail[128];
-	enum rc rc = opening_read(q, action, true, &o, err);
-	if (rc != RC_OK)
-		return rc;
 	struct hearing *h = calloc(1, sizeof *h);
 	ASSERT(h);
 	h->timeline = timeline_new();
 	ASSERT(h->timeline);
-	snprintf(detail, sizeof detail, "to=%s format=%s track=%s", o.play ? "device" : "file",
-		 o.play ? "none" : opening_format_name(o.format), opening_track_name(o.track));
-	const struct opening_use use = { h, hear_chunk, hand_out };
-	rc = opening_run(q, &o, detail, &use, err);
+	snprintf(detail, sizeof detail, "to=%s format=%s track=%s", o->play ? "device" : "file",
+		 o->play ? "none" : opening_format_name(o->format), opening_track_name(o->track));
+	const struct opening_use use = { .ctx = h, .chunk = hear_chunk, .finish = hand_out };
+	enum rc rc = opening_run(q, o, detail, &use, err);
 	timeline_free(h->timeline);
 	free(h);
 	return rc;
@@ -163,7 +182,9 @@ enum rc req_replay_check(const struct request *q, struct error *err)
 
 enum rc req_replay(const struct request *q, struct error *err)
 {
-	return replay(q, "replay", err);
+	struct opening o;
+	enum rc rc = opening_read(q, "replay", true, &o, err);
+	return rc == RC_OK ? replay(q, &o, err) : rc;
 }
 
 enum rc req_export_check(const struct request *q, struct error *err)
@@ -174,5 +195,9 @@ enum rc req_export_check(const struct request *q, struct error *err)
 
 enum rc req_export(const struct request *q, struct error *err)
 {
-	return replay(q, "export", err);
+	struct opening o;
+	enum rc rc = opening_read(q, "export", true, &o, err);
+	if (rc != RC_OK)
+		return rc;
+	return o.format == FORMAT_PCAP ? pcap_export(q, &o, err) : replay(q, &o, err);
 }

@@ -80,8 +80,17 @@ static json_t *free_bytes(const struct vault *v)
 	return json_integer((json_int_t)fs.f_bavail * (json_int_t)fs.f_frsize);
 }
 
-/* What the recorder tells of itself, if it does: STORE/recorder/status.json. */
-static json_t *capture_json(const struct vault *v)
+/* A text of the recorder's, when it is a time; null. */
+static void copy_time(json_t *to, const json_t *from, const char *member)
+{
+	int64_t ns;
+	const char *text = json_string_value(json_object_get(from, member));
+	bool good = text && clock_parse(text, &ns);
+	json_object_set_new(to, member, good ? call_json_time(ns / 1000) : json_null());
+}
+
+/* The recorder's folder is the recorder's: nothing is taken from it but times, flags and the counters that are known. */
+json_t *req_status_capture(const struct vault *v)
 {
 	char path[STORE_PATH], *text;
 	size_t len;
@@ -91,7 +100,26 @@ static json_t *capture_json(const struct vault *v)
 		return json_null();
 	json_t *j = json_loadb(text, len, 0, NULL);
 	free(text);
-	return j ? j : json_null();
+	const json_t *counters = json_object_get(j, "counters");
+	if (!json_is_object(counters)) {
+		json_decref(j);
+		return json_null();
+	}
+	json_t *o = json_object(), *known = json_object();
+	json_object_set_new(o, "running",
+			    json_boolean(json_is_true(json_object_get(j, "running"))));
+	json_object_set_new(o, "live", json_boolean(json_is_true(json_object_get(j, "live"))));
+	copy_time(o, j, "started");
+	copy_time(o, j, "written");
+	copy_time(o, j, "packet_time");
+	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+		json_t *n = json_object_get(counters, counter_names[i]);
+		if (json_is_integer(n))
+			json_object_set(known, counter_names[i], n);
+	}
+	json_object_set_new(o, "counters", known);
+	json_decref(j);
+	return o;
 }
 
 static json_t *audit_json(const struct vault *v)
@@ -126,7 +154,7 @@ enum rc req_status(const struct request *q, struct error *err)
 	json_object_set_new(o, "free_bytes", free_bytes(v));
 	json_object_set_new(o, "audit", audit_json(v));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
-	json_object_set_new(o, "capture", capture_json(v));
+	json_object_set_new(o, "capture", req_status_capture(v));
 	requests_reply(q, o);
 	return RC_OK;
 }

@@ -12,9 +12,18 @@
  *                                                                  limit: the newest so many (default 50, 0: all)
  *   show    id*                                                    one object, with more fields
  *   replay  id* purpose* reference* at track passphrase play|fd    audio to the device or as WAV to fd; then the same as export
- *   export  id* purpose* reference* format track passphrase fd*    the file's bytes go to descriptor fd; then
- *                                                                  {"seconds","zero_us","rate","bytes","sha256","undecoded"}
- *                                                                  (bytes and sha256 null when fd is a pipe or device)
+ *   export  id* purpose* reference* format track conceal passphrase fd*
+ *                                                                  the file's bytes go to descriptor fd; then
+ *                                                                  {"seconds","zero_us","rate","bytes","sha256","undecoded",
+ *                                                                  "voices":[one object a track: how it sounds]},
+ *                                                                  of a pcap {"seconds","zero_us","packets","messages","bytes",
+ *                                                                  "sha256"} (bytes and sha256 null when fd is a pipe or device)
+ *   digits  id* purpose* reference* passphrase                     {"digits":[{"track","digits","from","presses":[{"time","digit",
+ *                                                                  "duration_ms"}]}]}: from "signalling" (no presses) or "media"
+ *   coverage since until gap                                       one object per answered (or remarked) call that is not whole or
+ *                                                                  has a remark, oldest first: {"id","start","answer","end",
+ *                                                                  "duration_ms","from","to","coverage","whole","loss_percent"};
+ *                                                                  then {"summary":{...,"kinds","capture","verdict"}}
  *   fingerprint  id* purpose* reference* passphrase              {"streams":[{"track","ssrc","src","dst","payload_type","packets",
  *                                                                "payload_sha1"}]}: what was recorded, as a hash of each stream
  *   status                                                         one object
@@ -25,7 +34,8 @@
  *   audit-list since until limit                                   one object per entry, oldest first
  *   audit-verify                                                   {"entries":n,"head":hex,"missing":n}: so many of the first
  *                                                                  entries were lost with a damaged index
- * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` is true or absent; format wav or flac; track caller or callee.
+ * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` and `conceal` are true or absent; format wav, flac, opus
+ * or pcap; `gap` is a percentage; track caller or callee.
  * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
  * RC_AGAIN, with the text "passphrase needed": nothing was opened and nothing audited; ask again with a passphrase.
  * Times are RFC 3339 strings or Unix microseconds (integers); ids full UUIDs or unique prefixes of >= 8 characters.
@@ -68,5 +78,8 @@ typedef bool (*vault_reply)(void *ctx, const json_t *object);
 
 enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
 		      vault_reply reply, void *ctx, struct error *err) MUST_USE;
+
+/* What a name in a call's `coverage` means, for people. */
+const char *vault_remark_prose(const char *name);
 
 #endif

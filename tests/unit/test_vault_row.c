@@ -14,6 +14,9 @@ static struct call *sample(void)
 	snprintf(r->from_name, sizeof r->from_name, "Zo\xc3\xab");
 	snprintf(r->sip_call_id, sizeof r->sip_call_id, "abc@example.test");
 	snprintf(r->from_uri, sizeof r->from_uri, "sip:+441632960001@example.test");
+	snprintf(r->diverted_from, sizeof r->diverted_from, "+441632960007");
+	snprintf(r->referred_by, sizeof r->referred_by, "2007");
+	snprintf(r->other_media, sizeof r->other_media, "video,message");
 	r->state = CALL_ENDED;
 	r->outcome = OUTCOME_ANSWERED;
 	r->ended_by = ENDED_BY_CALLEE;
@@ -31,6 +34,16 @@ static struct call *sample(void)
 	s->payload_types_count = 1;
 	s->jitter_ms = 1.25;
 	s->lost = 3;
+	s->protection = PROTECTION_ZRTP;
+	s->relay_copies = 4;
+	s->noise = 5;
+	s->loss_runs = 6;
+	s->loss_longest = 7;
+	s->sender_packets = 8;
+	s->reports = 9;
+	s->remote_lost = 10;
+	s->remote_jitter_ms = 1.5;
+	snprintf(s->fmtp, sizeof s->fmtp, "mode-set=0,2");
 	memset(s->src.addr, 0x20, 16);
 	s->src.port = 4000;
 	snprintf(s->codec, sizeof s->codec, "PCMA");
@@ -39,6 +52,7 @@ static struct call *sample(void)
 	c->slot = 9;
 	c->expiry_us = HOUR_US + 77;
 	c->records = 12;
+	c->messages = 11;
 	c->last_offset = 4096;
 	memset(c->digest, 0x5a, sizeof c->digest);
 	c->opened = c->stale = true;
@@ -72,6 +86,7 @@ static void call_survives_its_row(void **state)
 	assert_int_equal(d->slot, 9);
 	assert_int_equal(d->expiry_us, c->expiry_us);
 	assert_int_equal(d->records, 12);
+	assert_int_equal(d->messages, 11);
 	assert_int_equal(d->last_offset, 4096);
 	assert_memory_equal(d->digest, c->digest, 32);
 	free(row);
@@ -89,6 +104,8 @@ static void only_its_own_key_opens_who_spoke(void **state)
 	(void)state;
 	assert_null(memmem(row, len, "441632960001", 12));
 	assert_null(memmem(row, len, "example.test", 12));
+	assert_null(memmem(row, len, "441632960007", 12));
+	assert_null(memmem(row, len, "2007", 4));
 	assert_false(call_row_open(d, &other));
 	assert_false(call_row_open(d, &none));
 	d->sealed[0] ^= 1;
