@@ -4,6 +4,7 @@
 
 import array
 import datetime
+import math
 import wave
 
 from harness import check, same
@@ -83,6 +84,38 @@ def read_wav(path):
         same((w.getnchannels(), w.getsampwidth(), w.getframerate()), (2, 2, RATE), "WAV format")
         samples = array.array("h", w.readframes(w.getnframes()))
     return [samples[side::2].tobytes() for side in (0, 1)]
+
+
+def read_samples(path):
+    """(rate, [samples of the left track, of the right]) of an export at any rate."""
+    with wave.open(path) as w:
+        same((w.getnchannels(), w.getsampwidth()), (2, 2), "WAV format")
+        samples = array.array("h", w.readframes(w.getnframes()))
+        return w.getframerate(), [samples[side::2] for side in (0, 1)]
+
+
+def goertzel(part, hz, rate):
+    """(rms of full scale, share of the energy at this frequency)."""
+    c = 2 * math.cos(2 * math.pi * hz / rate)
+    s1 = s2 = 0.0
+    for x in part:
+        s1, s2 = x + c * s1 - s2, s1
+    power = (s1 * s1 + s2 * s2 - c * s1 * s2) * 2 / len(part) ** 2
+    energy = sum(x * x for x in part) / len(part)
+    return math.sqrt(energy) / 32768, power / energy if energy else 0.0
+
+
+def measure_tone(track, hz, rate, share):
+    """(seconds of the tone, seconds of other sounds, median level of the tone), by 100 ms."""
+    step, tone, other = rate // 10, [], 0
+    for at in range(0, len(track) - step + 1, step):
+        rms, part = goertzel(track[at : at + step], hz, rate)
+        if part >= share:
+            tone.append(rms)
+        elif rms > 0.01:
+            other += 1
+    level = sorted(tone)[len(tone) // 2] if tone else 0.0
+    return len(tone) / 10, other / 10, level
 
 
 def find(track, samples):

@@ -177,16 +177,25 @@ def one_line(r):
 # received = delivered + held + dropped by reason: left side, right side.
 LAW = [
     (["datagrams"],
-     ["to-media", "to-signalling", "to-pen", "to-nobody", "signalling-ring-drop"]),
+     ["to-media", "to-signalling", "to-pen", "to-nobody", "signalling-ring-drop",
+      "reassembled-ring-drop"]),
     (["to-media", "pen-released"],
-     ["rtp-stored", "rtp-event", "rtp-duplicate", "rtp-malformed", "rtp-after-end",
-      "rtp-before-start", "rtp-no-buffer", "rtp-stream-limit", "rtp-oversize", "rtcp",
-      "media-other"]),
+     ["rtp-stored", "rtp-event", "rtp-event-stored", "rtp-relay-copy", "rtp-excluded",
+      "rtp-duplicate", "rtp-malformed", "rtp-after-end", "rtp-before-start", "rtp-no-buffer",
+      "rtp-stream-limit", "rtp-oversize", "rtcp", "rtcp-encrypted", "rtcp-malformed", "media-stun",
+      "media-dtls", "media-zrtp", "media-other"]),
     (["to-pen"],
      ["pen-released", "pen-expired", "pen-full", "pen-old", "pen-held"]),
-    (["frames"],
+    (["decode-fragment"],
+     ["fragment-merged", "fragment-duplicate", "fragment-malformed", "fragment-overlap",
+      "fragment-contradictory", "fragment-tiny", "fragment-timeout", "fragment-evicted",
+      "fragment-ring-drop", "fragments-held"]),
+    (["decode-tcp"],
+     ["tcp-no-data", "tcp-not-sip", "tcp-taken", "tcp-duplicate", "tcp-out-of-window",
+      "tcp-evicted", "tcp-ring-drop", "segments-held"]),
+    (["frames", "fragment-packets"],
      ["datagrams", "decode-other", "decode-malformed", "decode-fragment", "decode-tcp",
-      "decode-link-unknown"]),
+      "decode-nested", "decode-link-unknown"]),
 ]  # fmt: skip
 
 

@@ -163,12 +163,16 @@ class SpanLab:
         self("up", *up)
 
     def __call__(self, *args):
+        # Into a file: what the script leaves running would hold a pipe open.
         env = dict(os.environ, LABDIR=self.dir)
-        p = subprocess.run(
-            ("bash", self.script) + args, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=300,
-        )  # fmt: skip
-        text = p.stdout.decode("utf-8", "replace")
+        said = self.bench.path("span-lab.said")
+        with open(said, "wb") as f:
+            p = subprocess.run(
+                ("bash", self.script) + args, env=env, stdin=subprocess.DEVNULL, stdout=f,
+                stderr=subprocess.STDOUT, timeout=300,
+            )  # fmt: skip
+        with open(said, errors="replace") as f:
+            text = f.read()
         check(p.returncode == 0, "span-lab.sh %s: %s", " ".join(args), text.strip()[-300:])
         return text
 

@@ -10,10 +10,9 @@ the span lab with real telephones.  LONG=1 takes more calls.
 from harness import LONG, PATIENCE, Skip, Wrong, check, main, same, test
 
 import array
-import math
 import shutil
 
-from compare import STATISTICS, check_audio, check_streams, read_wav
+from compare import STATISTICS, check_audio, check_streams, goertzel, read_wav
 from lab import LIVE_OFFSET_S, SpanLab, Wire
 from scene import Scene
 
@@ -148,18 +147,10 @@ def a_running_recorders_calls_are_listed(bench):
 
 
 def tone(track, hz):
-    """Amplitude and share of the energy of one frequency in the middle two seconds (Goertzel)."""
+    """Amplitude and share of the energy of one frequency in the middle two seconds."""
     samples = array.array("h", track)
     middle = len(samples) // 2
-    part = samples[max(0, middle - 8000) : middle + 8000]
-    w = 2 * math.pi * hz / 8000
-    c = 2 * math.cos(w)
-    s1 = s2 = 0.0
-    for x in part:
-        s1, s2 = x + c * s1 - s2, s1
-    power = (s1 * s1 + s2 * s2 - c * s1 * s2) * 2 / len(part) ** 2
-    energy = sum(x * x for x in part) / len(part)
-    return math.sqrt(energy) / 32768, power / energy if energy else 0.0
+    return goertzel(samples[max(0, middle - 8000) : middle + 8000], hz, 8000)
 
 
 def telephone_call(lab, *how):

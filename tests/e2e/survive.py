@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The callspan authors
-"""Survival: callspand reads malformed, cut and strange captures of every kind and ends by itself.
+"""Survival: callspand reads malformed, cut and strange captures of every kind and ends by itself,
+within bounds of memory.
 
 The captures are others' and stay in ../shared/corpus; without it these tests are skipped.  Each is
 read alone, and some together, merged in order of time.  Under a sanitizer a quarter is enough.
@@ -12,9 +13,12 @@ from harness import (
 )  # fmt: skip
 
 import os
+import resource
 
 from cases import CASES
 
+# What the recorder sets aside at its start, and little more, whatever it is given to read.
+MEMORY_KIB = 200 * 1024
 BATCH = 5  # a file that does not open keeps all of its batch from being read
 
 
@@ -40,6 +44,8 @@ def read_them(store, bench, files):
         read_counters(out)
     else:
         check(r.code == 1, "ended with 0 and wrote no counters")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    check(SANITIZED or used <= MEMORY_KIB, "took %d MiB of memory", used // 1024)
 
 
 def survive(bench, folder):
