@@ -65,7 +65,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
-.PHONY: fuzzers all help check check-long units lint layers format bench fuzz install clean demo pcaps-update FORCE
+.PHONY: matrix fuzzers all help check check-long units lint layers format bench fuzz install clean demo pcaps-update FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -134,6 +134,9 @@ check: all $(UNITS) $(BENCH) ## run all tests (under 20 minutes; seed printed)
 check-long: all $(UNITS) $(BENCH) ## the same with full counts: kill loops, long fuzzing, soaks
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@LONG=1 tests/run $(MODE)
+
+matrix: all ## record live in every cell of ../shared/lab and print the table (root; about 20 minutes)
+	@LONG=1 CALLSPAN_BUILD=$(B) python3 tests/e2e/matrix.py
 
 lint: layers ## clang-format, clang-tidy and cppcheck over the tree
 	@tests/lint
