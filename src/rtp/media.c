@@ -8,7 +8,7 @@
  *   flow known and live ─────────────────────────► its stream
  *   flow known, its call ended ─► it goes on ─────► after the end
  *   destination, else source, expected ──────────► a new stream
- *   expected, but perhaps of a call not known ───► unknown for now: held in the pen
+ *   expected, but perhaps of a call not known ───► unknown yet: held in the pen
  *   none of these ───────────────────────────────► unknown: SIP, or the pen
  */
 #include "rtp/media.h"
