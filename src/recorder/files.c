@@ -53,8 +53,7 @@ static void sink_forget(void *ctx, const struct media_forget *f)
 
 static void sink_record(void *ctx, uint64_t call, const struct call_record *record)
 {
-	struct call_message m = { .call = call, .record = *record };
-	outbox_put(writer_of(ctx, call), MESSAGE_CALL, &m, sizeof m);
+	outbox_put_call(writer_of(ctx, call), call, record);
 }
 
 static void sink_done(void *ctx, uint64_t call)

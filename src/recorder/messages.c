@@ -3,6 +3,7 @@
 /* messages.c: the outbox: ring first, a list of its own when the ring is full. */
 #include "recorder/messages.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,18 @@ static void put(struct outbox *o, const struct body *b)
 void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size_t len)
 {
 	put(o, &(struct body){ .kind = kind, .first = body, .first_len = len });
+}
+
+_Static_assert(offsetof(struct call_message, record) == sizeof(uint64_t),
+	       "a call's number and its record follow each other");
+
+void outbox_put_call(struct outbox *o, uint64_t call, const struct call_record *r)
+{
+	put(o, &(struct body){ .kind = MESSAGE_CALL,
+			       .first = &call,
+			       .first_len = sizeof call,
+			       .second = r,
+			       .second_len = sizeof *r });
 }
 
 void outbox_put_signalling(struct outbox *o, uint64_t call, const struct signalling_record *r)

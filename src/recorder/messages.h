@@ -79,6 +79,8 @@ struct outbox {
 
 /* Send a header and `len` bytes.  Copies. */
 void outbox_put(struct outbox *o, enum message_kind kind, const void *body, size_t len);
+/* MESSAGE_CALL.  The record, which may hold media keys, is copied nowhere but onto its way. */
+void outbox_put_call(struct outbox *o, uint64_t call, const struct call_record *r);
 /* MESSAGE_SIGNALLING, with the bytes that `r` borrows. */
 void outbox_put_signalling(struct outbox *o, uint64_t call, const struct signalling_record *r);
 /* Move what waits into the ring.  True when nothing waits any more. */
