@@ -37,6 +37,17 @@ enum rc catalogue_get(struct vault *v, const struct uuid *id, struct call **out,
 	return *out ? RC_OK : error_set(err, RC_DAMAGED, "a call's row is damaged: reindex");
 }
 
+enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **out,
+			struct error *err)
+{
+	enum rc rc = catalogue_get(v, id, out, err);
+
+	if (rc == RC_NOT_FOUND)
+		rc = error_set(err, RC_DAMAGED,
+			       "the index points at a call that is not there: reindex");
+	return rc;
+}
+
 void catalogue_open(struct vault *v, struct call *c)
 {
 	struct segment *s;

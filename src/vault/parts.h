@@ -262,6 +262,9 @@ json_t *call_json_text(const char *s); /* null for ""; bytes that are not UTF-8 
 /* RC_NOT_FOUND; the sealed part stays closed. */
 enum rc catalogue_get(struct vault *v, const struct uuid *id, struct call **out,
 		      struct error *err) MUST_USE;
+/* The same of an id that the index itself names: RC_DAMAGED where it is not there. */
+enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **out,
+			struct error *err) MUST_USE;
 /* Open its sealed part by its slot, where that still can be (c->opened tells). */
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */

@@ -183,10 +183,7 @@ static enum rc walk(struct vault *v, const struct wanted *w, enum index_family f
 		    read_be64(key + prefix_len) < w->since_us)
 			break;
 		memcpy(id.b, key + prefix_len + 8, sizeof id.b);
-		rc = catalogue_get(v, &id, &call, err);
-		if (rc == RC_NOT_FOUND)
-			rc = error_set(err, RC_DAMAGED,
-				       "the index points at a call that is not there: reindex");
+		rc = catalogue_named(v, &id, &call, err);
 		if (rc != RC_OK)
 			break;
 		if (fits(w, v, call))

@@ -93,10 +93,7 @@ static enum rc walk(struct assurance *a, struct error *err)
 		if (key_len != sizeof from || memcmp(key, until, sizeof until) > 0)
 			break;
 		memcpy(id.b, key + 8, sizeof id.b);
-		rc = catalogue_get(v, &id, &call, err);
-		if (rc == RC_NOT_FOUND)
-			rc = error_set(err, RC_DAMAGED,
-				       "the index points at a call that is not there: reindex");
+		rc = catalogue_named(v, &id, &call, err);
 		if (rc != RC_OK)
 			break;
 		more = look_at(a, call);
