@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "vault/access.h"
 
 #define GCM_TAG         16
 #define CHUNK_PT_AT     1
@@ -340,12 +341,9 @@ static enum rc use_recording(struct opened *x, const struct seal_pair *audio,
 enum rc opening_run(const struct request *q, const struct opening *o, const char *detail,
 		    const struct opening_use *use, struct error *err)
 {
-	struct uuid id;
 	struct seal_pair secret;
 	struct opened x = { .q = q, .o = o };
-	enum rc rc = catalogue_find(q->v, o->id, &id, err);
-	if (rc == RC_OK)
-		rc = catalogue_get(q->v, &id, &x.call, err);
+	enum rc rc = access_call(q, o->id, &x.call, err);
 	if (rc == RC_OK)
 		rc = check_policy(q, o, err);
 	if (rc == RC_OK)
@@ -354,6 +352,7 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 		call_row_free(x.call);
 		return rc;
 	}
+	const struct uuid id = x.call->r.id;
 	rc = note_granted(q, o, &id, detail, err);
 	if (rc == RC_OK)
 		rc = use_recording(&x, &secret, use, err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/access.h"
 #include "vault/parts.h"
 
 #define LIMIT_USUAL 50
@@ -66,18 +67,6 @@ static enum rc read_choice(const struct request *q, const char *member, name_of 
 			 requests_choices(names, last - first + 1, choices, sizeof choices));
 }
 
-static enum rc read_limit(const struct request *q, size_t *limit, struct error *err)
-{
-	const json_t *j = json_object_get(q->body, "limit");
-	*limit = LIMIT_USUAL;
-	if (!j || json_is_null(j))
-		return RC_OK;
-	if (!json_is_integer(j) || json_integer_value(j) < 0)
-		return error_set(err, RC_USAGE, "limit: a number is wanted, 0 for all");
-	*limit = (size_t)json_integer_value(j);
-	return RC_OK;
-}
-
 /* A conversation by its id, or by that of any of its calls: of a call that has moved to another conversation since, that
  * one is meant. */
 static enum rc read_conversation(const struct request *q, struct wanted *w, struct error *err)
@@ -107,7 +96,9 @@ static enum rc read_conversation(const struct request *q, struct wanted *w, stru
 
 static enum rc read_wanted(const struct request *q, struct wanted *w, struct error *err)
 {
-	*w = (struct wanted){ .party = requests_text(q, "party"), .until_us = INT64_MAX };
+	*w = (struct wanted){ .party = requests_text(q, "party"),
+			      .until_us = INT64_MAX,
+			      .limit = LIMIT_USUAL };
 	enum rc rc = requests_time(q, "since", &w->since_us, err);
 	if (rc == RC_OK)
 		rc = requests_time(q, "until", &w->until_us, err);
@@ -117,7 +108,7 @@ static enum rc read_wanted(const struct request *q, struct wanted *w, struct err
 		rc = read_choice(q, "outcome", outcome_name, OUTCOME_ANSWERED, OUTCOME_UNANSWERED,
 				 &w->outcome, err);
 	if (rc == RC_OK)
-		rc = read_limit(q, &w->limit, err);
+		rc = requests_count(q, "limit", &w->limit, err);
 	if (rc == RC_OK)
 		rc = read_conversation(q, w, err);
 	if (rc == RC_OK && w->party && !*w->party)
@@ -163,9 +154,10 @@ static int64_t read_be64(const uint8_t *p)
 }
 
 /* Walk the keys prefix ‖ be64 time ‖ id, newest first, while the prefix holds and time is in range. */
-static enum rc walk(struct vault *v, const struct wanted *w, enum index_family family,
+static enum rc walk(const struct request *q, const struct wanted *w, enum index_family family,
 		    const uint8_t *prefix, size_t prefix_len, struct found *f, struct error *err)
 {
+	struct vault *v = q->v;
 	uint8_t from[16 + 8 + 16];
 	const uint8_t *key, *value;
 	size_t key_len, value_len, len = prefix_len + 24;
@@ -186,7 +178,7 @@ static enum rc walk(struct vault *v, const struct wanted *w, enum index_family f
 		rc = catalogue_named(v, &id, &call, err);
 		if (rc != RC_OK)
 			break;
-		if (fits(w, v, call))
+		if (fits(w, v, call) && access_sees(q, call))
 			add(f, (struct found_call){ call->r.start_us, call->r.id });
 		call_row_free(call);
 	}
@@ -219,7 +211,7 @@ static void merge(struct found *f, const struct found *more, size_t limit)
 
 /* By the party as it was given, and by its longest tail that has a key: the same number may have been signalled with
  * another prefix. */
-static enum rc walk_party(struct vault *v, const struct wanted *w, struct found *f,
+static enum rc walk_party(const struct request *q, const struct wanted *w, struct found *f,
 			  struct error *err)
 {
 	char plain[PARTY_TEXT];
@@ -227,13 +219,13 @@ static enum rc walk_party(struct vault *v, const struct wanted *w, struct found 
 	struct found by_tail = { 0 };
 	bool digits = party_plain(w->party, plain);
 	size_t len = strlen(plain);
-	party_key(v, plain, len, key);
-	enum rc rc = walk(v, w, INDEX_BY_PARTY, key, sizeof key, f, err);
+	party_key(q->v, plain, len, key);
+	enum rc rc = walk(q, w, INDEX_BY_PARTY, key, sizeof key, f, err);
 	size_t tail = len >= 9 ? 9 : len >= 6 ? 6 : 4;
 	if (rc != RC_OK || !digits || len <= tail)
 		return rc;
-	party_key(v, plain + len - tail, tail, key);
-	rc = walk(v, w, INDEX_BY_PARTY, key, sizeof key, &by_tail, err);
+	party_key(q->v, plain + len - tail, tail, key);
+	rc = walk(q, w, INDEX_BY_PARTY, key, sizeof key, &by_tail, err);
 	if (rc == RC_OK)
 		merge(f, &by_tail, w->limit);
 	free(by_tail.calls);
@@ -264,11 +256,11 @@ enum rc req_calls(const struct request *q, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	if (w.party)
-		rc = walk_party(q->v, &w, &f, err);
+		rc = walk_party(q, &w, &f, err);
 	else if (w.by_conversation)
-		rc = walk(q->v, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
+		rc = walk(q, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
 	else
-		rc = walk(q->v, &w, INDEX_BY_TIME, NULL, 0, &f, err);
+		rc = walk(q, &w, INDEX_BY_TIME, NULL, 0, &f, err);
 	if (rc == RC_OK)
 		rc = print(q, &f, err);
 	free(f.calls);
@@ -290,7 +282,7 @@ static enum rc add_members(const struct request *q, const struct call *c, json_t
 	json_object_set_new(o, "conversation_calls", members);
 	if (uuid_is_nil(&w.conversation))
 		return RC_OK;
-	enum rc rc = walk(q->v, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
+	enum rc rc = walk(q, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
 	for (size_t i = f.count; i-- > 0;) {
 		if (!uuid_equal(&f.calls[i].id, &c->r.id))
 			json_array_append_new(members,
@@ -302,14 +294,8 @@ static enum rc add_members(const struct request *q, const struct call *c, json_t
 
 enum rc req_show(const struct request *q, struct error *err)
 {
-	struct uuid id;
 	struct call *c;
-	const char *text = requests_text(q, "id");
-	if (!text)
-		return error_set(err, RC_USAGE, "which recording? An id is wanted");
-	enum rc rc = catalogue_find(q->v, text, &id, err);
-	if (rc == RC_OK)
-		rc = catalogue_get(q->v, &id, &c, err);
+	enum rc rc = access_call(q, requests_text(q, "id"), &c, err);
 	if (rc != RC_OK)
 		return rc;
 	catalogue_open(q->v, c);

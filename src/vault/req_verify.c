@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "store/index.pb-c.h"
+#include "vault/access.h"
 #include "vault/parts.h"
 
 #define LIVE_TRIES 3
@@ -338,11 +339,8 @@ static enum rc verify_one(const struct request *q, const char *name, const struc
 static enum rc verify_call(const struct request *q, const char *text, struct verdict *sum,
 			   struct error *err)
 {
-	struct uuid id;
 	struct call *c;
-	enum rc rc = catalogue_find(q->v, text, &id, err);
-	if (rc == RC_OK)
-		rc = catalogue_get(q->v, &id, &c, err);
+	enum rc rc = access_call(q, text, &c, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = verify_one(q, c->segment, c, sum, err);

@@ -22,31 +22,41 @@ struct request_row {
 	const char *name;
 	unsigned roles;
 	enum { QUIET, AUDITED, AUDITS_ITSELF } audit;
-	const char *members;   /* that it understands, each followed by a space */
+	/* What it understands: names with a space between, texts but for `n#` a whole number, `n?` true or false, `n*`
+	 * whatever its handler says of it. */
+	const char *members;
 	request_handler check; /* of words, before rights; may be NULL */
 	request_handler handle;
 };
 
+/* One row a request; its second line is what it understands. */
 /* clang-format off */
 static const struct request_row table[] = {
 	{ "calls",        C | M | O,     QUIET,
-	  "party since until state outcome conversation limit ",      NULL,             req_calls },
-	{ "show",         C | M | O,     QUIET,         "id ",        NULL,             req_show },
+	  "party since* until* state outcome conversation limit#",     NULL,             req_calls },
+	{ "show",         C | M | O,     QUIET,
+	  "id",                                                        NULL,             req_show },
 	{ "replay",       C | M,         AUDITS_ITSELF,
-	  "id purpose reference at track conceal passphrase play fd ", req_replay_check, req_replay },
+	  "id purpose reference at* track conceal? passphrase play? fd#",
+	                                                               req_replay_check, req_replay },
 	{ "export",       C | M,         AUDITS_ITSELF,
-	  "id purpose reference format track conceal passphrase fd ", req_export_check, req_export },
+	  "id purpose reference format track conceal? passphrase fd#", req_export_check, req_export },
 	{ "fingerprint",  C | M,         AUDITS_ITSELF,
-	  "id purpose reference passphrase ",              req_fingerprint_check, req_fingerprint },
+	  "id purpose reference passphrase",              req_fingerprint_check, req_fingerprint },
 	{ "digits",       C | M,         AUDITS_ITSELF,
-	  "id purpose reference passphrase ",                         req_digits_check, req_digits },
-	{ "coverage",     C | M | O,     QUIET,         "since until gap ", NULL,       req_coverage },
-	{ "status",       C | M | A | O, QUIET,         "",           NULL,             req_status },
-	{ "reindex",      C | O,         AUDITED,       "",           NULL,             req_reindex },
-	{ "verify",       C | M | A | O, AUDITED,       "id ",        NULL,             req_verify },
+	  "id purpose reference passphrase",                           req_digits_check, req_digits },
+	{ "coverage",     C | M | O,     QUIET,
+	  "since* until* gap*",                                        NULL,             req_coverage },
+	{ "status",       C | M | A | O, QUIET,
+	  "",                                                          NULL,             req_status },
+	{ "reindex",      C | O,         AUDITED,
+	  "",                                                          NULL,             req_reindex },
+	{ "verify",       C | M | A | O, AUDITED,
+	  "id",                                                        NULL,             req_verify },
 	{ "audit-list",   C | A,         QUIET,
-	  "since until limit ",                                       NULL,             req_audit_list },
-	{ "audit-verify", C | A | O,     QUIET,         "",           NULL,             req_audit_verify },
+	  "since* until* limit#",                                      NULL,             req_audit_list },
+	{ "audit-verify", C | A | O,     QUIET,
+	  "",                                                          NULL,             req_audit_verify },
 };
 /* clang-format on */
 #define ROWS (sizeof table / sizeof table[0])
@@ -64,6 +74,17 @@ bool requests_reply(const struct request *q, json_t *object)
 const char *requests_text(const struct request *q, const char *member)
 {
 	return json_string_value(json_object_get(q->body, member));
+}
+
+enum rc requests_count(const struct request *q, const char *member, size_t *n, struct error *err)
+{
+	const json_t *j = json_object_get(q->body, member);
+	if (!j || json_is_null(j))
+		return RC_OK;
+	if (!json_is_integer(j) || json_integer_value(j) < 0)
+		return error_set(err, RC_USAGE, "%s: a number is wanted, 0 or more", member);
+	*n = (size_t)json_integer_value(j);
+	return RC_OK;
 }
 
 enum rc requests_time(const struct request *q, const char *member, int64_t *us, struct error *err)
@@ -113,36 +134,53 @@ static enum rc find_row(const json_t *body, const struct request_row **row, stru
 			 requests_choices(names, ROWS, choices, sizeof choices));
 }
 
-static bool understands(const struct request_row *row, const char *member)
+/* How a request understands a member: '#', '?', '*', ' ' for a text; 0: not at all. */
+static char kind_of(const struct request_row *row, const char *member)
 {
+	static const char kinds[] = "#?* ";
 	size_t len = strlen(member);
 	if (strcmp(member, "request") == 0)
-		return true;
-	for (const char *at = strstr(row->members, member); at; at = strstr(at + 1, member)) {
-		if (at[len] == ' ' && (at == row->members || at[-1] == ' '))
-			return len > 0;
+		return ' ';
+	for (const char *at = strstr(row->members, member); at && len;
+	     at = strstr(at + 1, member)) {
+		bool begins = at == row->members || at[-1] == ' ';
+		if (begins && at[len] == '\0')
+			return ' ';
+		if (begins && strchr(kinds, at[len]))
+			return at[len];
 	}
-	return false;
+	return '\0';
 }
 
-/* Members are texts but for a few; null is the same as absent. */
+static enum rc check_member(const struct request_row *row, const char *name, const json_t *value,
+			    struct error *err)
+{
+	char kind = kind_of(row, name);
+	if (!kind)
+		return error_set(err, RC_USAGE, "%s has no member \"%.32s\"", row->name, name);
+	if (json_is_null(value))
+		return RC_OK;
+	if (kind == ' ' && !json_is_string(value))
+		return error_set(err, RC_USAGE, "%s: a text is wanted", name);
+	if (kind == '#' && (!json_is_integer(value) || json_integer_value(value) < 0))
+		return error_set(err, RC_USAGE, "%s: a number is wanted, 0 or more", name);
+	if (kind == '?' && !json_is_boolean(value))
+		return error_set(err, RC_USAGE, "%s: true or false is wanted", name);
+	return RC_OK;
+}
+
+/* A null member is the same as none. */
 static enum rc check_members(const struct request_row *row, const json_t *body, struct error *err)
 {
-	static const char texts[] = "party state outcome conversation id purpose reference track "
-				    "passphrase format ";
-	const struct request_row text_row = { .members = texts };
 	const char *name;
 	json_t *value;
+	enum rc rc = RC_OK;
 	json_object_foreach((json_t *)(uintptr_t)body, name, value)
 	{
-		if (!understands(row, name))
-			return error_set(err, RC_USAGE, "%s has no member \"%.32s\"", row->name,
-					 name);
-		if (understands(&text_row, name) && !json_is_string(value) &&
-		    !json_is_null(value) && strcmp(name, "request") != 0)
-			return error_set(err, RC_USAGE, "%s: a text is wanted", name);
+		if (rc == RC_OK)
+			rc = check_member(row, name, value, err);
 	}
-	return RC_OK;
+	return rc;
 }
 
 /* Who asks: as listed; root, where it is not, runs the system and no more. */
