@@ -216,6 +216,9 @@ enum rc policy_parse(struct policy *p, const void *text, size_t len, const char 
 	yaml_parser_t parser;
 	memset(p, 0, sizeof *p);
 	policy_record_default(p);
+	memset(p->purpose_roles, ROLE_CONTROLLER | ROLE_MANAGER | ROLE_STAFF,
+	       sizeof p->purpose_roles);
+	p->max_share = POLICY_SHARE;
 	ASSERT(yaml_parser_initialize(&parser));
 	yaml_parser_set_input_string(&parser, text, len);
 	enum rc rc = read_document(&r, &parser);

@@ -426,10 +426,33 @@ enum rc segment_verify(struct segment *s, const uint8_t sign_public[32],
 
 /* ---- policy ------------------------------------------------------------------------------ */
 
+/* Who a person is to the store.  Bits: a table row or a purpose names several. */
+enum role {
+	ROLE_NONE = 0,
+	ROLE_CONTROLLER = 1, /* data controller, practice manager: all; authorises */
+	ROLE_MANAGER = 2,    /* partner or senior: search, replay, sample, review, hold */
+	ROLE_STAFF = 4,      /* only a call they were given to hear */
+	ROLE_AUDITOR = 8,    /* the audit trail only */
+	ROLE_OPERATOR = 16   /* runs the system: never audio, numbers masked */
+};
+
 struct policy_class {
 	char name[32];
 	uint32_t days;   /* or: */
 	uint32_t months; /* calendar months */
+};
+
+/* Acts that one person asks for and another confirms, where the policy says so.  Bits. */
+enum policy_two {
+	TWO_HOLD_RELEASE = 1,
+	TWO_ERASE = 2,
+	TWO_DISCLOSURE = 4 /* a request is authorised by another than who assessed it */
+};
+
+/* Numbers under one name: a line, a team.  Patterns as policy_pattern() gives them. */
+struct policy_group {
+	char name[32];
+	uint32_t first, count; /* of policy.members */
 };
 
 /* Digits, sent as media or in signalling (INFO, KPML): passed over, counted, or counted and kept. */
@@ -449,6 +472,9 @@ enum policy_calls { POLICY_CALLS_ALL, POLICY_CALLS_EXTERNAL, POLICY_CALLS_RULES 
 #define POLICY_RULES    64
 #define POLICY_NODES    256
 #define POLICY_DEPTH    8 /* of conditions within conditions */
+#define POLICY_GROUPS   32
+#define POLICY_MEMBERS  256 /* patterns of all groups together */
+#define POLICY_SHARE    20  /* percent that one purge may destroy unasked */
 
 /* The first `bits` of an address; IPv4 stands as in struct endpoint, with 96 more. */
 struct policy_network {
@@ -503,6 +529,16 @@ struct policy {
 	uint32_t default_class; /* index */
 	uint32_t purposes;      /* bit n: purpose n of policy_purpose_names is allowed */
 	bool plain_export;      /* export and replay -o without protection */
+
+	/* who may what, beyond roles */
+	uint8_t purpose_roles[32]; /* by purpose: bits of enum role that may state it */
+	uint32_t two_persons;      /* bits of enum policy_two */
+	uint32_t grace_days;       /* a call lives so long at least after its last hold ends */
+	uint32_t max_share; /* percent of all recordings that one purge may destroy unasked */
+	struct policy_group groups[POLICY_GROUPS];
+	uint32_t groups_count;
+	char members[POLICY_MEMBERS][POLICY_PATTERN];
+	uint32_t members_count;
 
 	/* who "we" are: numbers as policy_pattern() gives them */
 	struct policy_network networks[POLICY_NETWORKS];

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "store/index.pb-c.h"
+#include "vault/ledger.h"
 #include "vault/parts.h"
 
 static const char head_key[] = "audit";
@@ -179,7 +179,7 @@ uint64_t audit_note(struct vault *v, struct index_batch *b, const struct audit_e
 	uint8_t prev[32], id[16], key[8];
 	memcpy(prev, v->head.hash, sizeof prev);
 	m.number = v->head.number + 1;
-	m.time_us = clock_real_ns() / 1000;
+	m.time_us = vault_now_us(v);
 	m.person = text_or_empty(e->person);
 	m.role = text_or_empty(e->role);
 	m.action = text_or_empty(e->action);
@@ -239,9 +239,12 @@ enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err)
 	if (rc == RC_OK && pending)
 		audit_put_head(v, b);
 	if (rc == RC_OK)
+		rc = ledger_append(v, b, err);
+	if (rc == RC_OK)
 		rc = index_batch_commit(b, err);
 	else
 		index_batch_drop(b);
+	ledger_settle(v, rc == RC_OK);
 	if (rc != RC_OK) {
 		go_back(v);
 		return rc;
@@ -259,6 +262,7 @@ enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err)
 void audit_drop(struct vault *v, struct index_batch *b)
 {
 	index_batch_drop(b);
+	ledger_settle(v, false);
 	if (v->head.pending)
 		go_back(v);
 }

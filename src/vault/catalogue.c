@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/holds.h"
 #include "vault/parts.h"
 
 #define ID_DIGITS 32
@@ -80,7 +81,7 @@ void catalogue_parties(const struct vault *v, struct call *c)
 	add_parties(v, c, c->r.to);
 }
 
-int64_t catalogue_expiry(const struct vault *v, const struct call *c)
+int64_t catalogue_expiry(struct vault *v, const struct call *c)
 {
 	if (c->r.state != CALL_ENDED)
 		return 0;
@@ -88,7 +89,9 @@ int64_t catalogue_expiry(const struct vault *v, const struct call *c)
 	int64_t from_us = c->r.end_us ? c->r.end_us : c->r.start_us;
 	if (c->r.imported && !c->r.retain_from_call && c->r.imported_us)
 		from_us = c->r.imported_us;
-	return policy_expiry_us(class, from_us);
+	int64_t expiry_us = policy_expiry_us(class, from_us),
+		grace_us = holds_grace_us(v, &c->r.id);
+	return expiry_us > grace_us ? expiry_us : grace_us;
 }
 
 /* ---- what points at a row ---------------------------------------------------------------------- */

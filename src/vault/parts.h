@@ -4,6 +4,7 @@
  *
  *   requests.c   one table: request, who may, what is audited, handler       <- read this first
  *     req_*.c    the handlers
+ *   access.c     the one way to a recording that a request names
  *   opening.c    the one way to a recording's audio
  *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over
  *   segments.c   where segments lie, what is remembered of them
@@ -13,6 +14,8 @@
  *   coverage.c   what of a call was seen and not recorded;  pcap_file.c  packets -> a capture file
  *   party.c      numbers -> keyed hashes
  *   audit.c      the hash chain and its signed heads
+ *   holds.c      what keeps a recording past its time
+ *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   people.c     who has which role, and their passphrase boxes
  *   keys.c       key files;  disk.c  files that are there whole or not at all
  *
@@ -87,14 +90,6 @@ enum rc keys_load(const char *store, struct secrets *k, struct error *err) MUST_
 
 /* ---- people.c -------------------------------------------------------------------------------- */
 
-enum role {
-	ROLE_NONE = 0,
-	ROLE_CONTROLLER = 1,
-	ROLE_MANAGER = 2,
-	ROLE_STAFF = 4,
-	ROLE_AUDITOR = 8,
-	ROLE_OPERATOR = 16
-};
 #define PERSON_NAME 64
 
 struct person {
@@ -118,6 +113,8 @@ enum rc people_load(const char *store, const char *name, struct person *p,
  * one.  RC_REFUSED: a wrong one, or no right to it. */
 enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
 			  struct error *err) MUST_USE;
+/* Is it this person?  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or the person has none. */
+enum rc people_prove(const struct person *p, const char *passphrase, struct error *err) MUST_USE;
 
 /* ---- audit.c ------------------------------------------------------------------------------- */
 
@@ -269,8 +266,8 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */
 void catalogue_parties(const struct vault *v, struct call *c);
-/* When its retention ends, from its class and what it counts from; 0 while it is open. */
-int64_t catalogue_expiry(const struct vault *v, const struct call *c);
+/* When its retention ends, from its class and what it counts from, and the grace after a hold; 0 while it is open. */
+int64_t catalogue_expiry(struct vault *v, const struct call *c);
 /* Put the row and move everything that points at it. */
 void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys);
 /* By full id or unique prefix of 8 characters or more.  RC_USAGE with one line otherwise. */
@@ -359,7 +356,15 @@ struct vault {
 		struct segment *segment;
 	} open[SEGMENTS_OPEN]; /* segments kept open for the request */
 	unsigned open_next;
+	int64_t (*now_us)(void *ctx); /* NULL: the machine's clock */
+	void *now_ctx;
+	char *ledger; /* owned: lines that go with the next commit; NULL: none */
+	size_t ledger_len;
+	uint64_t ledger_end; /* bytes of the ledger that are committed */
 };
+
+/* Unix microseconds by the vault's clock: everything about retention and audit goes by this. */
+int64_t vault_now_us(const struct vault *v);
 
 struct request {
 	struct vault *v;
@@ -373,6 +378,9 @@ struct request {
 bool requests_reply(const struct request *q, json_t *object);
 /* A member's text or NULL (absent or null).  RC_USAGE is given by the table's check for other types. */
 const char *requests_text(const struct request *q, const char *member);
+/* A whole number >= 0; *n unchanged when absent. */
+enum rc requests_count(const struct request *q, const char *member, size_t *n,
+		       struct error *err) MUST_USE;
 /* A time: RFC 3339 (or as people write it) or Unix microseconds; *us unchanged when absent. */
 enum rc requests_time(const struct request *q, const char *member, int64_t *us,
 		      struct error *err) MUST_USE;

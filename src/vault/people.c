@@ -133,3 +133,15 @@ enum rc people_open_audio(const struct person *p, const char *passphrase, struct
 	forget_bytes(&own, sizeof own);
 	return rc;
 }
+
+enum rc people_prove(const struct person *p, const char *passphrase, struct error *err)
+{
+	uint8_t secret[32];
+	if (!p->has_box)
+		return error_set(err, RC_REFUSED, "you have no passphrase: set one first");
+	if (!passphrase || !*passphrase)
+		return error_set(err, RC_AGAIN, "passphrase needed");
+	enum rc rc = passphrase_open(secret, p->box, sizeof p->box, passphrase, err);
+	forget_bytes(secret, sizeof secret);
+	return rc;
+}

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "vault/ledger.h"
 #include "vault/parts.h"
 
 #define DROP_A_BATCH 10000
@@ -211,6 +211,8 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 	save_old(m);
 	if (!m->trail)
 		rc = audit_take_up(m->v, err);
+	if (rc == RC_OK)
+		rc = ledger_replay(m->v, m->batch, err);
 	if (rc == RC_OK) {
 		note_rebuilt(m, who);
 		rc = index_batch_commit(m->batch, err);
@@ -225,7 +227,7 @@ enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error 
 {
 	struct making m = { .v = v };
 	char name[64];
-	long long now = (long long)(clock_real_ns() / 1000000000);
+	long long now = (long long)(vault_now_us(v) / 1000000);
 	segments_forget_open(v);
 	disk_path(m.old, v->store, "vault/index");
 	snprintf(name, sizeof name, "vault/index.new-%lld", now);

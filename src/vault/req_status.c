@@ -24,7 +24,7 @@ static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
 	struct index_cursor *c = index_cursor_new(v->index, INDEX_CALLS, NULL, 0, false);
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
-	int64_t soon = clock_real_ns() / 1000 + DAY_US;
+	int64_t soon = vault_now_us(v) + DAY_US;
 	enum rc rc = RC_OK;
 	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
 		struct call *call = call_row_unpack(value, value_len);

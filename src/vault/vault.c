@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "vault/ledger.h"
 #include "vault/parts.h"
 
 static const char policy_key[] = "policy"; /* in INDEX_META: hash of the policy last seen */
@@ -83,6 +85,8 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	if (rc == RC_OK)
 		rc = audit_load(v, err);
 	if (rc == RC_OK)
+		rc = ledger_load(v, err);
+	if (rc == RC_OK)
 		rc = note_policy(v, err);
 	if (rc != RC_OK) {
 		index_close(v->index);
@@ -144,10 +148,22 @@ enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct er
 	return RC_OK;
 }
 
+void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx)
+{
+	v->now_us = now_us;
+	v->now_ctx = ctx;
+}
+
+int64_t vault_now_us(const struct vault *v)
+{
+	return v->now_us ? v->now_us(v->now_ctx) : clock_real_ns() / 1000;
+}
+
 void vault_close(struct vault *v)
 {
 	if (!v)
 		return;
+	free(v->ledger);
 	segments_forget_open(v);
 	index_close(v->index);
 	forget_bytes(v, sizeof *v);

@@ -65,6 +65,8 @@ struct vault;
 /* Opens index and secrets, waiting up to wait_ms for another process. One line for: no store, newer version, keys missing. */
 enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err) MUST_USE;
 void vault_close(struct vault *v);
+/* Have the vault go by another clock (Unix microseconds) than the machine's. */
+void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx);
 
 struct vault_caller {
 	const char *person; /* Unix user name (SO_PEERCRED or the effective user's) */

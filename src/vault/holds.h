@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* holds.h: what keeps a recording past its time.  Private to src/vault.
+ *
+ * A call is tied to each of its holders: a hold, or an open request.  While one tie is left, no purge takes it.  When the
+ * last is gone the call's own timer counts again, but not before the policy's grace is over.
+ *
+ *   INDEX_HOLDS  'm' ‖ holder            -> the hold itself (req_hold.c)
+ *                'c' ‖ call ‖ holder     -> (nothing)
+ *                'h' ‖ holder ‖ call     -> (nothing)
+ *                'g' ‖ call              -> be64: it lives until then at least
+ *
+ * All of it goes through the ledger.
+ */
+#ifndef CALLSPAN_VAULT_HOLDS_H
+#define CALLSPAN_VAULT_HOLDS_H
+
+#include "vault/parts.h"
+
+/* Tie a call to a holder; done again, it changes nothing. */
+void holds_tie(struct vault *v, struct index_batch *b, const struct uuid *holder,
+	       const struct uuid *call);
+/* Undo one tie.  Was it the call's last, the call lives on for the policy's grace at least. */
+enum rc holds_untie(struct vault *v, struct index_batch *b, const struct uuid *holder,
+		    const struct uuid *call, struct error *err) MUST_USE;
+/* Undo all ties of a holder; *count (may be NULL): how many there were. */
+enum rc holds_untie_all(struct vault *v, struct index_batch *b, const struct uuid *holder,
+			size_t *count, struct error *err) MUST_USE;
+/* Is anything tied to it?  RC_OK and *held, or the index's fault. */
+enum rc holds_held(struct vault *v, const struct uuid *call, bool *held,
+		   struct error *err) MUST_USE;
+/* Its holders, at most `most`. */
+size_t holds_of(struct vault *v, const struct uuid *call, struct uuid *holders, size_t most);
+/* Calls of a holder, each in turn until `each` returns false. */
+typedef bool (*holds_each)(void *ctx, const struct uuid *call);
+void holds_calls(struct vault *v, const struct uuid *holder, holds_each each, void *ctx);
+/* The end of the grace after its last hold; 0: none. */
+int64_t holds_grace_us(struct vault *v, const struct uuid *call);
+/* The call is destroyed: nothing of it stays here. */
+void holds_forget(struct vault *v, struct index_batch *b, const struct uuid *call);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* matter.c: see matter.h.  On the vault's thread. */
+#include "vault/matter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+
+#define MATTERS_FILE "vault/matters.keys"
+#define NONCE        12
+#define GCM_TAG      16
+
+_Static_assert(NONCE + GCM_TAG == MATTER_OVERHEAD, "what sealing adds");
+
+struct matter_slot {
+	uint8_t key[KEY_BYTES], check[32];
+};
+_Static_assert(sizeof(struct matter_slot) == 64, "a slot");
+
+static void check_of(uint8_t check[32], uint32_t number, const uint8_t key[KEY_BYTES])
+{
+	static const char title[] = "callspan matter 1";
+	uint8_t in[sizeof title - 1 + 4 + KEY_BYTES];
+	memcpy(in, title, sizeof title - 1);
+	put_u32(in + sizeof title - 1, number);
+	memcpy(in + sizeof title + 3, key, KEY_BYTES);
+	digest_sha256(check, in, sizeof in);
+	forget_bytes(in, sizeof in);
+}
+
+static int open_file(const struct vault *v, char path[STORE_PATH])
+{
+	disk_path(path, v->store, MATTERS_FILE);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static off_t place_of(uint32_t number)
+{
+	return (off_t)number * (off_t)sizeof(struct matter_slot);
+}
+
+/* The key of a slot.  RC_NOT_FOUND: there is none any more. */
+static enum rc read_key(const struct vault *v, uint32_t number, uint8_t key[KEY_BYTES],
+			struct error *err)
+{
+	char path[STORE_PATH];
+	struct matter_slot slot;
+	uint8_t check[32];
+	int fd = open_file(v, path);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	ssize_t n = pread(fd, &slot, sizeof slot, place_of(number));
+	close(fd);
+	if (n != (ssize_t)sizeof slot)
+		return error_set(err, RC_DAMAGED, "%s has no key %u", path, number);
+	check_of(check, number, slot.key);
+	bool good = memcmp(check, slot.check, sizeof check) == 0;
+	memcpy(key, slot.key, KEY_BYTES);
+	forget_bytes(&slot, sizeof slot);
+	return good ? RC_OK : RC_NOT_FOUND;
+}
+
+static enum rc write_slot(int fd, const char *path, uint32_t number, const struct matter_slot *slot,
+			  struct error *err)
+{
+	struct matter_slot back;
+	if (pwrite(fd, slot, sizeof *slot, place_of(number)) != (ssize_t)sizeof *slot ||
+	    fdatasync(fd) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	/* Drop the page, so that what is read back comes from the disk. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	bool same = pread(fd, &back, sizeof back, place_of(number)) == (ssize_t)sizeof back &&
+		    memcmp(&back, slot, sizeof back) == 0;
+	forget_bytes(&back, sizeof back);
+	return same ? RC_OK
+		    : error_set(err, RC_FAILED, "%s: key %u reads back otherwise", path, number);
+}
+
+enum rc matter_new(struct vault *v, uint32_t *number, struct error *err)
+{
+	char path[STORE_PATH];
+	struct stat st;
+	struct matter_slot slot;
+	int fd = open_file(v, path);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	enum rc rc = RC_OK;
+	if (fstat(fd, &st) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	/* What a crash left of a slot is passed over. */
+	*number = rc == RC_OK ? (uint32_t)((st.st_size + 63) / 64) : 0;
+	random_bytes(slot.key, sizeof slot.key);
+	check_of(slot.check, *number, slot.key);
+	if (rc == RC_OK)
+		rc = write_slot(fd, path, *number, &slot, err);
+	forget_bytes(&slot, sizeof slot);
+	close(fd);
+	return rc;
+}
+
+enum rc matter_seal(struct vault *v, uint32_t number, const struct uuid *id, const void *in,
+		    size_t len, uint8_t *out, struct error *err)
+{
+	uint8_t key[KEY_BYTES];
+	enum rc rc = read_key(v, number, key, err);
+	if (rc == RC_OK) {
+		random_bytes(out, NONCE);
+		gcm_seal(out + NONCE, in, len, key, out, id->b, sizeof id->b);
+	}
+	forget_bytes(key, sizeof key);
+	return rc;
+}
+
+enum rc matter_open(struct vault *v, uint32_t number, const struct uuid *id, const uint8_t *in,
+		    size_t len, void *out, struct error *err)
+{
+	uint8_t key[KEY_BYTES];
+	enum rc rc = len < MATTER_OVERHEAD
+			     ? error_set(err, RC_DAMAGED, "a sealed part is too short")
+			     : read_key(v, number, key, err);
+	if (rc == RC_OK && !gcm_open(out, in + NONCE, len - NONCE, key, in, id->b, sizeof id->b))
+		rc = error_set(err, RC_DAMAGED, "a sealed part does not open");
+	forget_bytes(key, sizeof key);
+	return rc;
+}
+
+enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err)
+{
+	static const char text[] = "callspan: this key is destroyed\n";
+	_Static_assert(sizeof text == 33, "fills half a slot");
+	char path[STORE_PATH];
+	struct matter_slot slot;
+	int fd = open_file(v, path);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	memcpy(slot.key, text, 32);
+	memcpy(slot.check, text, 32);
+	enum rc rc = write_slot(fd, path, number, &slot, err);
+	close(fd);
+	return rc;
+}
