@@ -174,6 +174,50 @@ enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
 	return rc;
 }
 
+/* The recorder's folder, and so its next vault.pub, belong to the recorder's user. */
+static enum rc give_to_owner(int dir, const char *name, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) == 0 &&
+	    (st.st_uid == geteuid() ||
+	     fchownat(dir, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) == 0))
+		return RC_OK;
+	return error_errno(err, RC_FAILED, errno, "cannot give away %s", name);
+}
+
+static enum rc renew(int dir, const char *text, size_t len, struct error *err)
+{
+	static const char made[] = "vault.pub.new", name[] = "vault.pub";
+
+	(void)unlinkat(dir, made, 0);
+	enum rc rc = write_new(dir, made, 0600, text, len, err);
+	if (rc == RC_OK)
+		rc = give_to_owner(dir, made, err);
+	if (rc == RC_OK && (renameat(dir, made, dir, name) != 0 || fsync(dir) != 0))
+		rc = error_errno(err, RC_FAILED, errno, "cannot replace %s", name);
+	return rc;
+}
+
+enum rc store_renew_vault_public(const char *store, const uint8_t audio_public[32],
+				 const uint8_t metadata_public[32], struct error *err)
+{
+	char path[STORE_PATH], text[2 * LINE(32)];
+
+	enum rc rc = path_of(path, store, "recorder", err);
+	if (rc != RC_OK)
+		return rc;
+	hex_put(text, audio_public, 32);
+	hex_put(text + LINE(32), metadata_public, 32);
+	text[LINE(32) - 1] = text[2 * LINE(32) - 1] = '\n';
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return error_errno(err, RC_FAILED, errno, "cannot open %s", path);
+	rc = renew(dir, text, sizeof text, err);
+	(void)close(dir);
+	return rc;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static enum rc read_keys(const char *store, const char *name, char text[FILE_MAX],

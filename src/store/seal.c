@@ -182,7 +182,17 @@ void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_
 void seal_pair_new(struct seal_pair *p)
 {
 	ready();
+	memset(p, 0, sizeof *p);
 	ASSERT(crypto_box_keypair(p->public_key, p->secret_key) == 0);
+}
+
+bool seal_pair_fits(const struct seal_pair *p)
+{
+	uint8_t public_key[32];
+
+	ready();
+	return crypto_scalarmult_base(public_key, p->secret_key) == 0 &&
+	       memcmp(public_key, p->public_key, sizeof public_key) == 0;
 }
 
 void sign_pair_new(struct sign_pair *p)
@@ -201,8 +211,11 @@ void seal_to(uint8_t *out, const uint8_t *in, size_t len, const uint8_t public_k
 bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pair *pair)
 {
 	ready();
-	return len >= SEAL_OVERHEAD &&
-	       crypto_box_seal_open(out, in, len, pair->public_key, pair->secret_key) == 0;
+	if (len < SEAL_OVERHEAD)
+		return false;
+	return crypto_box_seal_open(out, in, len, pair->public_key, pair->secret_key) == 0 ||
+	       (pair->has_before &&
+		crypto_box_seal_open(out, in, len, pair->before_public, pair->before_secret) == 0);
 }
 
 void sign_bytes(uint8_t sig[64], const void *data, size_t len, const struct sign_pair *pair)

@@ -136,6 +136,26 @@ void slot_make(uint8_t out[SLOT_BYTES], const struct segment_start *segment, uin
 	       const struct uuid *call, int64_t start_us, const uint8_t audio[KEY_BYTES],
 	       const uint8_t metadata[KEY_BYTES]);
 bool slot_is_destroyed(const uint8_t slot[SLOT_BYTES]);
+/* One box of a slot, sealed to another key.  False: `pair` does not open it, or not as this place's. */
+bool slot_reseal(uint8_t slot[SLOT_BYTES], const struct uuid *segment, uint32_t number,
+		 bool metadata, const struct seal_pair *pair, const uint8_t public_key[32]);
+/* Path of the slot file, or of what else lies beside NAME.seg. */
+enum rc slot_path(char out[STORE_PATH], const char *seg_path, const char *ending,
+		  struct error *err) MUST_USE;
+
+/* ---- slots sealed anew (reseal.c) --------------------------------------------------------------- */
+
+#define RESEAL_HEAD  32
+#define RESEAL_ENTRY 96
+struct reseal_table {
+	const uint8_t *entries; /* owned, a file's bytes; NULL: there is none */
+	uint32_t count;
+	const char *wrong; /* there is one, and it is not to be believed; NULL */
+};
+/* Is this slot what the vault made of the one with the hash `attested`? */
+bool reseal_accepts(const struct reseal_table *t, uint32_t slot, const uint8_t attested[32],
+		    const uint8_t hash[32]);
+void reseal_free(struct reseal_table *t);
 
 /* ---- a segment being read ------------------------------------------------------------------ */
 
@@ -150,6 +170,7 @@ struct segment {
 	uint64_t final_end;    /* end of the last attest (which names the footer); 0 until seen */
 	uint64_t attested_end; /* by segment_verify() */
 	bool table_tried;
+	struct reseal_table reseal;
 	const uint8_t *table; /* entries of the footer, once found good; NULL: there is none */
 	uint32_t table_count;
 };

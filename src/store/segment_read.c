@@ -91,6 +91,12 @@ static void read_head(struct segment *s, int keys_fd)
 	}
 }
 
+/* Nothing there; or a link, socket or device, which no recorder of ours makes. */
+static bool never_a_file(int why)
+{
+	return why == ENOENT || why == ELOOP || why == ENXIO || why == ENODEV;
+}
+
 /* The recorder's folder is hostile if the recorder was taken over: links are not followed, and a pipe in place of a file
  * makes nobody wait (map_file refuses it). */
 static enum rc open_both(struct segment *s, const char *seg_path, struct error *err)
@@ -108,7 +114,7 @@ static enum rc open_both(struct segment *s, const char *seg_path, struct error *
 	(void)snprintf(path, sizeof path, "%.*s.keys", (int)stem, seg_path);
 	int keys_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (keys_fd < 0)
-		return error_errno(err, errno == ENOENT ? RC_DAMAGED : RC_FAILED, errno,
+		return error_errno(err, never_a_file(errno) ? RC_DAMAGED : RC_FAILED, errno,
 				   "cannot open %s", path);
 	read_head(s, keys_fd);
 	enum rc rc = map_file(s->fd, seg_path, &s->bytes, &s->size, err);
@@ -183,6 +189,7 @@ void segment_close(struct segment *s)
 		unmap(s->keys, s->keys_size);
 		(void)close(s->fd);
 	}
+	reseal_free(&s->reseal);
 	free(s);
 }
 

@@ -101,6 +101,8 @@ static bool check_head(struct walk *w)
 			      "slot file:", "its head is not signed by the enrolled recorder");
 	if (!uuid_equal(&w->noted.segment, &w->head.segment))
 		return damage(w, 0, "slot file:", "it is another segment's");
+	if (w->s->reseal.wrong)
+		return damage(w, 0, "slots sealed anew:", "%s", w->s->reseal.wrong);
 	return check_noted(w);
 }
 
@@ -135,7 +137,8 @@ static bool check_slot(struct walk *w, const struct segment_record *r)
 		return damage(w, r->offset, "slot", "%u is not in the slot file", r->slot);
 	const uint8_t *slot = s->keys + LAYOUT_BLOCK + (size_t)r->slot * SLOT_BYTES;
 	digest_sha256(hash, slot, SLOT_BYTES);
-	if (memcmp(hash, r->body + 24, sizeof hash) != 0 && !slot_is_destroyed(slot))
+	if (memcmp(hash, r->body + 24, sizeof hash) != 0 && !slot_is_destroyed(slot) &&
+	    !reseal_accepts(&s->reseal, r->slot, r->body + 24, hash))
 		return damage(w, r->offset, "slot", "%u of the slot file was altered or moved",
 			      r->slot);
 	w->slots++;

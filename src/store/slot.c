@@ -57,6 +57,23 @@ void slot_make(uint8_t out[SLOT_BYTES], const struct segment_start *segment, uin
 	forget_bytes(text, sizeof text);
 }
 
+bool slot_reseal(uint8_t slot[SLOT_BYTES], const struct uuid *segment, uint32_t number,
+		 bool metadata, const struct seal_pair *pair, const uint8_t public_key[32])
+{
+	uint8_t text[BOX_TEXT], binding[BOX_BINDING];
+	uint8_t *box = slot + (metadata ? SLOT_METADATA_AT : SLOT_AUDIO_AT);
+	struct uuid call;
+
+	memcpy(call.b, slot, sizeof call.b);
+	binding_put(binding, &call, segment, number, metadata);
+	bool good = seal_open(text, box, SLOT_BOX, pair) &&
+		    memcmp(text + KEY_BYTES, binding, sizeof binding) == 0;
+	if (good)
+		seal_to(box, text, sizeof text, public_key);
+	forget_bytes(text, sizeof text);
+	return good;
+}
+
 static void destroyed_pattern(uint8_t out[SLOT_BYTES])
 {
 	for (size_t i = 0; i < SLOT_BYTES; i++)
@@ -166,13 +183,14 @@ damaged:
 
 /* ---- destroying ---------------------------------------------------------------------------- */
 
-static enum rc keys_path(char out[STORE_PATH], const char *seg_path, struct error *err)
+enum rc slot_path(char out[STORE_PATH], const char *seg_path, const char *ending, struct error *err)
 {
-	size_t len = strlen(seg_path);
+	size_t len = strlen(seg_path), more = strlen(ending) + 1;
 
-	if (len < 4 || len >= STORE_PATH - 1 || strcmp(seg_path + len - 4, ".seg") != 0)
+	if (len < 4 || len + more > STORE_PATH || strcmp(seg_path + len - 4, ".seg") != 0)
 		return error_set(err, RC_FAILED, "%s is not a segment's name", seg_path);
-	(void)snprintf(out, STORE_PATH, "%.*s.keys", (int)(len - 4), seg_path);
+	memcpy(out, seg_path, len - 4);
+	memcpy(out + len - 4, ending, more);
 	return RC_OK;
 }
 
@@ -204,7 +222,7 @@ enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err
 {
 	char path[STORE_PATH];
 
-	enum rc rc = keys_path(path, seg_path, err);
+	enum rc rc = slot_path(path, seg_path, ".keys", err);
 	if (rc != RC_OK)
 		return rc;
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);

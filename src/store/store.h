@@ -44,6 +44,9 @@ enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
 			    struct error *err) MUST_USE;
 enum rc store_read_vault_public(const char *store, uint8_t audio_public[32],
 				uint8_t metadata_public[32], struct error *err) MUST_USE;
+/* Put other public keys in the place of vault.pub, at once and synced; it stays the property of the folder's owner. */
+enum rc store_renew_vault_public(const char *store, const uint8_t audio_public[32],
+				 const uint8_t metadata_public[32], struct error *err) MUST_USE;
 enum rc store_read_sign_public(const char *store, uint8_t sign_public[32],
 			       struct error *err) MUST_USE;
 /* The recorder's id: 16 hex digits of its public signing key's SHA-256. */
@@ -305,19 +308,26 @@ struct call_keys {
 	bool has_audio, has_metadata;
 };
 
-/* An X25519 pair for sealing, an Ed25519 pair for signing. */
+/* An X25519 pair for sealing.  While the vault's keys are being exchanged, with the pair before it, which opens what
+ * is not sealed anew yet. */
 struct seal_pair {
 	uint8_t public_key[32], secret_key[32];
+	bool has_before;
+	uint8_t before_public[32], before_secret[32];
 };
+/* An Ed25519 pair for signing. */
 struct sign_pair {
 	uint8_t public_key[32], secret_key[64];
 };
 void seal_pair_new(struct seal_pair *p);
 void sign_pair_new(struct sign_pair *p);
+/* Is the public half that of the secret one? */
+bool seal_pair_fits(const struct seal_pair *p);
 
 /* Sealed boxes (libsodium): out has len + 48 bytes. */
 #define SEAL_OVERHEAD 48
 void seal_to(uint8_t *out, const uint8_t *in, size_t len, const uint8_t public_key[32]);
+/* By the pair or the one before it. */
 bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pair *pair);
 
 /* A secret under a passphrase: Argon2id (libsodium's MODERATE: 256 MiB, 3 passes; the parameters stand in
@@ -400,6 +410,20 @@ enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audi
 		     struct error *err) MUST_USE;
 /* Overwrite a slot in place, sync, read back (vault only). */
 enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
+
+/* Re-sealing (vault only; reseal.c): seal every slot that the pairs before opened to the pairs now, in place.  The slots'
+ * new hashes go before, into NAME.reseal, signed with the vault's key.  Killed anywhere and done again, it does the rest. */
+struct reseal {
+	struct seal_pair audio, metadata; /* with the pairs before */
+	const struct sign_pair *vault;
+	unsigned *
+		steps; /* for tests: stop with RC_AGAIN when so many writes are done; NULL: never */
+	uint64_t sealed; /* out, added up: slots sealed anew */
+	uint64_t closed; /* out, added up: slots that neither opened (their bytes stay) */
+};
+enum rc segment_reseal(const char *seg_path, struct reseal *how, struct error *err) MUST_USE;
+/* Have segment_verify() take slots that the vault has sealed anew for good: those of NAME.reseal, where there is one. */
+void segment_trust(struct segment *s, const char *seg_path, const uint8_t vault_public[32]);
 
 /* Decrypt a sealed record's body into out (body_len - 16 bytes).  False: it was altered. */
 bool segment_unseal(const struct segment *s, const struct segment_record *r,
