@@ -42,6 +42,10 @@ static const struct command commands[] = {
 	  "Check that recordings are what the recorder wrote.", cmd_verify },
 	{ "audit",   "list|verify [--since T] [--until T] [--limit N] [--json]",
 	  "Show who opened what, when and why; check that this record is whole.", cmd_audit },
+	{ "person",  "add|list|role|disable|enable|passphrase|reset [USER] [--role R] [--scope S] [--passphrase-file F] [--json]",
+	  "Say who may use the store, and as what; change a passphrase.", cmd_people },
+	{ "key",     "rotate [--passphrase-file F] [--json]",
+	  "Exchange the vault's keys.", cmd_key },
 };
 /* clang-format on */
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -46,6 +46,8 @@ enum rc cmd_status(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_audit(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_people(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_key(struct cli *c, int argc, char **argv) MUST_USE;
 
 /* ---- cmd_words.c: options and arguments --------------------------------------------------- */
 
@@ -97,6 +99,11 @@ enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_
 enum rc cmd_passphrase_file(const char *path, char out[PASSPHRASE_MAX], struct error *err) MUST_USE;
 /* From the terminal, unseen. */
 enum rc cmd_passphrase_ask(const char *prompt, char out[PASSPHRASE_MAX],
+			   struct error *err) MUST_USE;
+/* One that is to be set: long enough? */
+enum rc cmd_passphrase_check(const char *passphrase, struct error *err) MUST_USE;
+/* A new one from the terminal, twice. */
+enum rc cmd_passphrase_new(const char *prompt, char out[PASSPHRASE_MAX],
 			   struct error *err) MUST_USE;
 /* Who asks: the effective user, or who became root by sudo. */
 const char *cmd_person(void);

@@ -8,8 +8,7 @@
 
 #include "cmd.h"
 
-#define PASSPHRASE_LEAST 8
-#define POLICY_USUAL     "30-day"
+#define POLICY_USUAL "30-day"
 #ifndef CALLSPAN_POLICY_DIR
 #define CALLSPAN_POLICY_DIR "/usr/local/share/callspan/policies"
 #endif
@@ -36,40 +35,18 @@ static const char *policy_dir(char path[STORE_PATH])
 	return CALLSPAN_POLICY_DIR;
 }
 
-static enum rc check_passphrase(const char *passphrase, struct error *err)
-{
-	if (strlen(passphrase) < PASSPHRASE_LEAST)
-		return error_set(err, RC_USAGE, "the passphrase must have at least %d characters",
-				 PASSPHRASE_LEAST);
-	return RC_OK;
-}
-
-static enum rc ask_twice(char passphrase[PASSPHRASE_MAX], struct error *err)
-{
-	char again[PASSPHRASE_MAX];
-	enum rc rc = cmd_passphrase_ask("New passphrase, to hear recordings: ", passphrase, err);
-	if (rc == RC_OK)
-		rc = check_passphrase(passphrase, err);
-	if (rc == RC_OK)
-		rc = cmd_passphrase_ask("Once more: ", again, err);
-	if (rc == RC_OK && strcmp(passphrase, again) != 0)
-		rc = error_set(err, RC_USAGE, "the two passphrases differ: nothing was made");
-	explicit_bzero(again, sizeof again);
-	return rc;
-}
-
 static enum rc get_passphrase(struct cli *c, const char *file, char passphrase[PASSPHRASE_MAX])
 {
 	if (file) {
 		enum rc rc = cmd_passphrase_file(file, passphrase, &c->err);
-		return rc == RC_OK ? check_passphrase(passphrase, &c->err) : rc;
+		return rc == RC_OK ? cmd_passphrase_check(passphrase, &c->err) : rc;
 	}
 	if (!isatty(STDIN_FILENO))
 		return error_set(
 			&c->err, RC_USAGE,
 			"no terminal to ask for a passphrase: give --passphrase-file F, or "
 			"--unattended to keep the audio key unprotected in the store");
-	return ask_twice(passphrase, &c->err);
+	return cmd_passphrase_new("New passphrase, to hear recordings: ", passphrase, &c->err);
 }
 
 /* Who will write STORE/recorder: the user that the recorder becomes, if root makes the store; else (uid_t)-1. */

@@ -69,6 +69,13 @@ static bool print_status(void *ctx, const json_t *status)
 	cmd_print_card(card);
 	json_decref(card);
 	print_capture(json_object_get(status, "capture"));
+	json_int_t without = cmd_number(json_object_get(status, "people"), "without_passphrase");
+	if (without)
+		printf("\nOf those who are to open recordings %" JSON_INTEGER_FORMAT
+		       " cannot: no passphrase for it (callspan person list; person reset).\n",
+		       without);
+	if (json_is_true(json_object_get(status, "rotation_unfinished")))
+		printf("\nThe exchange of keys is unfinished: run callspan key rotate again.\n");
 	if (json_is_true(json_object_get(status, "unattended")))
 		printf("\nThe audio key lies in the store unprotected: whoever may read "
 		       "STORE/vault may "

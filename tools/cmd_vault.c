@@ -16,7 +16,8 @@
 
 #include "cmd.h"
 
-#define VAULT_WAIT_MS 10000
+#define VAULT_WAIT_MS    10000
+#define PASSPHRASE_LEAST 8
 
 enum rc cmd_find_store(struct cli *c)
 {
@@ -138,6 +139,31 @@ enum rc cmd_passphrase_ask(const char *prompt, char out[PASSPHRASE_MAX], struct 
 	bool ok = tcgetattr(fd, &seen) == 0 && ask_unseen(fd, &seen, prompt, out);
 	close(fd);
 	return ok ? RC_OK : error_set(err, RC_FAILED, "no passphrase was given");
+}
+
+enum rc cmd_passphrase_check(const char *passphrase, struct error *err)
+{
+	size_t characters = 0;
+	for (const char *p = passphrase; *p; p++)
+		characters += ((unsigned char)*p & 0xc0) != 0x80;
+	if (characters < PASSPHRASE_LEAST)
+		return error_set(err, RC_USAGE, "the passphrase must have at least %d characters",
+				 PASSPHRASE_LEAST);
+	return RC_OK;
+}
+
+enum rc cmd_passphrase_new(const char *prompt, char out[PASSPHRASE_MAX], struct error *err)
+{
+	char again[PASSPHRASE_MAX];
+	enum rc rc = cmd_passphrase_ask(prompt, out, err);
+	if (rc == RC_OK)
+		rc = cmd_passphrase_check(out, err);
+	if (rc == RC_OK)
+		rc = cmd_passphrase_ask("Once more: ", again, err);
+	if (rc == RC_OK && strcmp(out, again) != 0)
+		rc = error_set(err, RC_USAGE, "the two passphrases differ: nothing was changed");
+	explicit_bzero(again, sizeof again);
+	return rc;
 }
 
 static enum rc send_with(struct cli *c, json_t *request, char passphrase[PASSPHRASE_MAX],

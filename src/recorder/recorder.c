@@ -123,6 +123,25 @@ static enum rc make_writers(struct session *s, struct error *err)
 	return rc;
 }
 
+/* Writers read all keys first: a store that lacks one is left as it is.  The vault exchanges its keys under the lock: what
+ * it did in between would have them seal to keys that are gone. */
+static enum rc take_store(struct session *s, struct error *err)
+{
+	const char *store = s->options->store;
+	uint8_t before[2][32], now[2][32];
+	enum rc rc = store_read_vault_public(store, before[0], before[1], err);
+	if (rc == RC_OK)
+		rc = make_writers(s, err);
+	if (rc == RC_OK)
+		rc = store_recorder_lock(store, &s->lock, err);
+	if (rc == RC_OK)
+		rc = store_read_vault_public(store, now[0], now[1], err);
+	if (rc == RC_OK && memcmp(before, now, sizeof now) != 0)
+		rc = error_set(err, RC_FAILED, "%s: the keys were exchanged just now: start again",
+			       store);
+	return rc;
+}
+
 static enum rc session_init(struct session *s, const struct recorder_config *cfg, struct error *err)
 {
 	*s = (struct session){ .cfg = cfg, .options = cfg->options, .lock = -1 };
@@ -141,10 +160,7 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 		return rc;
 	if ((rc = policy_of_store(&s->policy, s->options->store, err)) != RC_OK)
 		return rc;
-	/* Writers read all keys first: a store that lacks one is left as it is. */
-	if ((rc = make_writers(s, err)) != RC_OK)
-		return rc;
-	return store_recorder_lock(s->options->store, &s->lock, err);
+	return take_store(s, err);
 }
 
 static void session_free(struct session *s)

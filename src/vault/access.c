@@ -3,10 +3,55 @@
 /* access.c: see access.h.  On the vault's thread. */
 #include "vault/access.h"
 
+#include <string.h>
+
+/* Either party, as the policy's patterns know numbers. */
+struct parties {
+	char from[POLICY_NUMBER], to[POLICY_NUMBER];
+};
+
+static bool matches(const struct parties *p, const char *pattern)
+{
+	return policy_number_matches(pattern, p->from) || policy_number_matches(pattern, p->to);
+}
+
+/* The group as the policy in force has it; one that it does not have is nobody. */
+static bool of_group(const struct policy *policy, const char *name, const struct parties *p)
+{
+	for (uint32_t g = 0; g < policy->groups_count; g++) {
+		const struct policy_group *group = &policy->groups[g];
+		if (strcmp(group->name, name) != 0)
+			continue;
+		for (uint32_t i = 0; i < group->count; i++) {
+			if (matches(p, policy->members[group->first + i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool in_scope(const struct request *q, struct call *c)
+{
+	char value[POLICY_PATTERN], kind;
+	struct parties p;
+	const char *at = q->person.scope;
+	bool sees = false;
+	catalogue_open(q->v, c);
+	if (!c->opened)
+		return false;
+	(void)policy_number(c->r.from, p.from);
+	(void)policy_number(c->r.to, p.to);
+	while (!sees && (kind = people_scope_next(&at, value)))
+		sees = kind == 'g' ? of_group(&q->v->policy, value, &p) : matches(&p, value);
+	forget_bytes(&p, sizeof p);
+	return sees;
+}
+
 bool access_sees(const struct request *q, struct call *c)
 {
-	(void)c;
-	return q->person.role != ROLE_NONE;
+	if (q->person.role == ROLE_NONE || q->person.disabled)
+		return false;
+	return !q->person.scope[0] || in_scope(q, c);
 }
 
 enum rc access_call(const struct request *q, const char *id, struct call **out, struct error *err)

@@ -22,6 +22,15 @@ void disk_path(char path[STORE_PATH], const char *dir, const char *name)
 	ASSERT(n > 0 && n < STORE_PATH);
 }
 
+/* The folder a path lies in. */
+static void parent_of(char parent[STORE_PATH], const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	ASSERT(slash && slash != path && slash - path < STORE_PATH);
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = '\0';
+}
+
 static enum rc write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;
@@ -56,7 +65,8 @@ static ssize_t read_all(int fd, char *buf, size_t size)
 
 enum rc disk_read(const char *path, size_t most, char **text, size_t *len, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* A pipe that somebody put in its place makes nobody wait. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return error_errno(err, errno == ENOENT ? RC_NOT_FOUND : RC_FAILED, errno, "%s",
 				   path);
@@ -96,6 +106,84 @@ enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	return rc;
+}
+
+/* ".NAME.ENDING" beside DIR/NAME: no person, key or segment has such a name. */
+static void beside(char out[STORE_PATH], const char *path, const char *ending)
+{
+	char dir[STORE_PATH];
+	parent_of(dir, path);
+	int n = snprintf(out, STORE_PATH, "%s/.%s.%s", dir, strrchr(path, '/') + 1, ending);
+	ASSERT(n > 0 && n < STORE_PATH);
+}
+
+enum rc disk_replace(const char *path, const void *data, size_t len, mode_t mode, struct error *err)
+{
+	char made[STORE_PATH], dir[STORE_PATH];
+	beside(made, path, "new");
+	parent_of(dir, path);
+	(void)unlink(made);
+	enum rc rc = disk_create(made, data, len, mode, err);
+	if (rc == RC_OK && rename(made, path) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	if (rc != RC_OK)
+		(void)unlink(made);
+	return rc == RC_OK ? disk_sync_dir(dir, err) : rc;
+}
+
+enum rc disk_replace_secret(const char *path, const void *data, size_t len, mode_t mode,
+			    struct error *err)
+{
+	char old[STORE_PATH], made[STORE_PATH];
+	beside(old, path, "old");
+	beside(made, path, "new");
+	enum rc rc = disk_wipe(old, err);
+	if (rc == RC_OK)
+		rc = disk_wipe(made, err);
+	if (rc == RC_OK && link(path, old) != 0 && errno != ENOENT)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	if (rc == RC_OK)
+		rc = disk_replace(path, data, len, mode, err);
+	return rc == RC_OK ? disk_wipe(old, err) : rc;
+}
+
+enum rc disk_wipe(const char *path, struct error *err)
+{
+	static const uint8_t zeros[4096];
+	struct stat st;
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOENT ? RC_OK : error_errno(err, RC_FAILED, errno, "%s", path);
+	enum rc rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? RC_OK : RC_FAILED;
+	/* Killed before it was replaced, the file still stands under its own name. */
+	off_t bytes = rc == RC_OK && st.st_nlink == 1 ? st.st_size : 0;
+	for (off_t at = 0; rc == RC_OK && at < bytes; at += (off_t)sizeof zeros) {
+		off_t left = bytes - at, most = (off_t)sizeof zeros;
+		rc = write_all(fd, zeros, (size_t)(left < most ? left : most));
+	}
+	if (rc != RC_OK || fdatasync(fd) != 0 || unlink(path) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	close(fd);
+	return rc;
+}
+
+enum rc disk_wipe_left(const char *dir, struct error *err)
+{
+	char path[STORE_PATH];
+	DIR *d = opendir(dir);
+	if (!d)
+		return error_errno(err, RC_FAILED, errno, "%s", dir);
+	const struct dirent *e;
+	enum rc rc = RC_OK;
+	while (rc == RC_OK && (e = readdir(d))) {
+		const char *end = strrchr(e->d_name, '.');
+		if (e->d_name[0] != '.' || (strcmp(end, ".new") != 0 && strcmp(end, ".old") != 0))
+			continue;
+		disk_path(path, dir, e->d_name);
+		rc = disk_wipe(path, err);
+	}
+	closedir(d);
+	return rc == RC_OK ? disk_sync_dir(dir, err) : rc;
 }
 
 /* Where the last whole line of a file of `size` bytes ends; -1 with errno set. */
@@ -212,15 +300,6 @@ bool disk_same(const char *a, const char *b)
 			close(fd[i]);
 	}
 	return same;
-}
-
-/* The folder a path lies in. */
-static void parent_of(char parent[STORE_PATH], const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	ASSERT(slash && slash != path && slash - path < STORE_PATH);
-	memcpy(parent, path, (size_t)(slash - path));
-	parent[slash - path] = '\0';
 }
 
 static enum rc copy_bytes(int from, int to)

@@ -442,7 +442,7 @@ static enum rc open_segment(struct taking *t)
 {
 	char path[STORE_PATH];
 	(void)segments_locate(t->v, t->name, path);
-	enum rc rc = segment_open(&t->s, path, t->err);
+	enum rc rc = segments_map(t->v, path, &t->s, t->err);
 	if (rc != RC_OK)
 		return rc;
 	t->live = segment_is_live(t->s);
@@ -450,7 +450,7 @@ static enum rc open_segment(struct taking *t)
 		return RC_OK;
 	segment_close(t->s);
 	t->s = NULL;
-	return segment_open(&t->s, path, t->err);
+	return segments_map(t->v, path, &t->s, t->err);
 }
 
 /* A file that cannot be opened as a segment is flagged and taken away from the recorder. */

@@ -16,7 +16,8 @@
  *   audit.c      the hash chain and its signed heads
  *   holds.c      what keeps a recording past its time
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
- *   people.c     who has which role, and their passphrase boxes
+ *   people.c     who has which role and sees what, and their passphrase boxes
+ *   rotate.c     other key pairs for the vault
  *   keys.c       key files;  disk.c  files that are there whole or not at all
  *
  * One thread uses a vault.  Nothing here is ever linked into callspand.
@@ -40,6 +41,17 @@ enum rc disk_read(const char *path, size_t most, char **text, size_t *len,
 /* Make a new file of this mode, synced.  RC_FAILED when it exists. */
 enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
 		    struct error *err) MUST_USE;
+/* Put a file in the place of another, or make it: under another name first, synced.  It is there whole, or what was there
+ * before still is. */
+enum rc disk_replace(const char *path, const void *data, size_t len, mode_t mode,
+		     struct error *err) MUST_USE;
+/* The same of a file that holds secrets: what was there before is overwritten in place and synced. */
+enum rc disk_replace_secret(const char *path, const void *data, size_t len, mode_t mode,
+			    struct error *err) MUST_USE;
+/* Overwrite a file in place, sync, remove it.  RC_OK too when there is none. */
+enum rc disk_wipe(const char *path, struct error *err) MUST_USE;
+/* What a crash left of such replacements in a folder. */
+enum rc disk_wipe_left(const char *dir, struct error *err) MUST_USE;
 /* Append a line (with its newline) and sync; the file is made (0600) when it is not there.  What a crash left of
  * a line before is cut off first; on failure nothing is added. */
 enum rc disk_append_line(const char *path, const void *line, size_t len,
@@ -72,14 +84,26 @@ struct key_field {
 /* RC_NOT_FOUND: no such file; RC_FAILED: not such a key file. */
 enum rc keys_read(const char *path, const char *title, struct key_field *fields, size_t count,
 		  struct error *err) MUST_USE;
+/* Makes the file; an existing one is an error. */
 enum rc keys_write(const char *path, const char *title, const struct key_field *fields,
 		   size_t count, struct error *err) MUST_USE;
+/* Replaces it, and overwrites the old one in place. */
+enum rc keys_replace(const char *path, const char *title, const struct key_field *fields,
+		     size_t count, struct error *err) MUST_USE;
 void keys_hex(char *out, const uint8_t *bytes, size_t len); /* 2 * len + 1 characters */
 bool keys_unhex(uint8_t *out, size_t len, const char *hex); /* exactly 2 * len characters */
 
+/* The exchange of the vault's pairs (rotate.c), as far as it has come. */
+enum rotation {
+	ROTATION_NONE,
+	ROTATION_SEALING, /* slots are under the pairs now or those before */
+	ROTATION_ENDING   /* all are under the pairs now; key files still change */
+};
+
 /* What stands in STORE/vault/secret (and the enrolled recorder's public key). */
 struct secrets {
-	struct seal_pair metadata, audio;
+	struct seal_pair metadata, audio; /* with those before while ROTATION_SEALING */
+	enum rotation rotation;
 	bool has_audio; /* unattended: audio.secret_key is known */
 	uint8_t index_key[32];
 	struct sign_pair heads;      /* signs the heads of the audit trail */
@@ -87,30 +111,72 @@ struct secrets {
 };
 enum rc keys_save(const char *store, struct secrets *k, struct error *err) MUST_USE;
 enum rc keys_load(const char *store, struct secrets *k, struct error *err) MUST_USE;
+/* `next` are to be the pairs: from here on they are known, and what is sealed from here on is sealed to them. */
+enum rc keys_rotate_begin(const char *store, const struct secrets *k, struct secrets *next,
+			  struct error *err) MUST_USE;
+/* All slots are under them: the pairs before are needed no more. */
+enum rc keys_rotate_end(const char *store, struct error *err) MUST_USE;
+/* Put the pairs into the key files, and destroy what was there.  Done again, it does the rest. */
+enum rc keys_rotate_settle(const char *store, struct secrets *k, struct error *err) MUST_USE;
+/* The exchange is over. */
+enum rc keys_rotate_done(const char *store, struct error *err) MUST_USE;
 
 /* ---- people.c -------------------------------------------------------------------------------- */
 
-#define PERSON_NAME 64
+#define PERSON_NAME      64
+#define PERSON_SCOPE     1024
+#define PASSPHRASE_LEAST 8 /* characters of a passphrase that is set */
+#define PEOPLE_ROLES     5
+#define ROLES_OPEN_AUDIO (ROLE_CONTROLLER | ROLE_MANAGER)
 
 struct person {
 	char name[PERSON_NAME];
 	enum role role;
-	bool has_box; /* may open audio with a passphrase */
+	bool disabled;  /* kept for the sake of the audit trail's names; refused everything */
+	bool has_box;   /* has a passphrase, and under it a pair of their own */
+	bool has_audio; /* may open audio with it */
+	bool has_next;  /* ... also when the audio pair has been exchanged for the next */
 	uint8_t public_key[32];
 	uint8_t box[PASSPHRASE_BOX(32)];   /* their X25519 secret, under their passphrase */
 	uint8_t audio[32 + SEAL_OVERHEAD]; /* the audio secret, sealed to public_key */
+	uint8_t next[32 + SEAL_OVERHEAD];  /* the next audio secret, while it is exchanged */
+	char scope[PERSON_SCOPE]; /* "group:NAME,line:PATTERN": what they see; empty: all */
+	char added_by[PERSON_NAME];
+	int64_t since_us, changed_us; /* 0: not known */
 };
 const char *people_role_name(enum role r);
+enum role people_role_named(const char *name); /* ROLE_NONE: no role's name */
+/* Names of all roles, for a list of choices. */
+extern const char *const people_role_names[PEOPLE_ROLES];
 bool people_name_valid(const char *name);
-/* Make the person's key pair and boxes; leaves no secret behind. */
+/* Make the person's key pair under a passphrase, with the audio secret (NULL: without) sealed to it; leaves no secret
+ * behind. */
 enum rc people_box(struct person *p, const struct seal_pair *audio, const char *passphrase,
 		   struct error *err) MUST_USE;
+/* Seal the audio secret to the pair that they have. */
+void people_give_audio(struct person *p, const struct seal_pair *audio);
+/* The same of the secret that is to follow it. */
+void people_give_next(struct person *p, const struct seal_pair *audio);
+/* Another passphrase for the same pair.  RC_REFUSED: `old` is wrong. */
+enum rc people_change_passphrase(struct person *p, const char *old, const char *passphrase,
+				 struct error *err) MUST_USE;
+/* A new person.  RC_FAILED when that name is listed. */
 enum rc people_save(const char *store, const struct person *p, struct error *err) MUST_USE;
+/* A person who has changed; what the file held before is overwritten in place. */
+enum rc people_replace(const char *store, const struct person *p, struct error *err) MUST_USE;
 /* RC_NOT_FOUND when nobody of that name is listed. */
 enum rc people_load(const char *store, const char *name, struct person *p,
 		    struct error *err) MUST_USE;
-/* The audio secret into audio->secret_key.  RC_AGAIN, with "passphrase needed": none was given; ask again with
- * one.  RC_REFUSED: a wrong one, or no right to it. */
+/* All that are listed, by name; owned by the caller. */
+enum rc people_all(const char *store, struct person **all, size_t *count,
+		   struct error *err) MUST_USE;
+void people_free(struct person *all, size_t count);
+/* Next part of a scope: 'g' and a group's name, 'l' and a line's pattern, 0 at its end.  Start with *at = scope. */
+char people_scope_next(const char **at, char value[POLICY_PATTERN]);
+/* A scope as people write it, as it is kept.  RC_USAGE. */
+enum rc people_scope_read(const char *text, char scope[PERSON_SCOPE], struct error *err) MUST_USE;
+/* The audio secret into audio->secret_key (audio's public key tells which, while it is exchanged).  RC_AGAIN, with "passphrase
+ * needed": none was given; ask again with one.  RC_REFUSED: a wrong one, or no right to it. */
 enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
 			  struct error *err) MUST_USE;
 /* Is it this person?  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or the person has none. */
@@ -306,6 +372,9 @@ void segments_names_free(char **names, size_t count);
 /* Move NAME.keys and NAME.seg out of the recorder's reach; done again, it does the rest.  RC_DAMAGED: another file
  * of that name lies in the vault already. */
 enum rc segments_take(struct vault *v, const char *name, struct error *err) MUST_USE;
+/* Map the segment at `path`; segment_verify() then knows the slots that this vault has sealed anew. */
+enum rc segments_map(const struct vault *v, const char *path, struct segment **out,
+		     struct error *err) MUST_USE;
 /* Map a segment for reading, kept open for the request (borrowed). RC_NOT_FOUND: no file. */
 enum rc segments_open(struct vault *v, const char *name, struct segment **out,
 		      struct error *err) MUST_USE;
@@ -366,6 +435,13 @@ struct vault {
 /* Unix microseconds by the vault's clock: everything about retention and audit goes by this. */
 int64_t vault_now_us(const struct vault *v);
 
+/* A row of the table, for those who print it; false: no more. */
+struct request_right {
+	const char *name;
+	unsigned roles; /* bits of enum role */
+};
+bool requests_right(size_t row, struct request_right *right);
+
 struct request {
 	struct vault *v;
 	const struct vault_caller *who;
@@ -406,5 +482,13 @@ enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_list(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_verify(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_add(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_list(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_role(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_disable(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_enable(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_passphrase(const struct request *q, struct error *err) MUST_USE;
+enum rc req_person_reset(const struct request *q, struct error *err) MUST_USE;
+enum rc req_key_rotate(const struct request *q, struct error *err) MUST_USE;
 
 #endif

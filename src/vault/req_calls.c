@@ -72,24 +72,22 @@ static enum rc read_choice(const struct request *q, const char *member, name_of 
 static enum rc read_conversation(const struct request *q, struct wanted *w, struct error *err)
 {
 	const char *text = requests_text(q, "conversation");
-	struct call *c;
-	struct uuid id;
+	struct call *c = NULL;
 	if (!text)
 		return RC_OK;
 	w->by_conversation = true;
-	bool whole = uuid_parse(&w->conversation, text);
-	enum rc rc = RC_OK;
-	if (whole)
-		id = w->conversation;
-	else
-		rc = catalogue_find(q->v, text, &id, err);
-	if (rc == RC_OK)
-		rc = catalogue_get(q->v, &id, &c, err);
-	if (rc == RC_NOT_FOUND && whole)
-		return RC_OK;
-	if (rc != RC_OK)
+	if (!uuid_parse(&w->conversation, text)) {
+		enum rc rc = access_call(q, text, &c, err);
+		if (rc == RC_OK)
+			w->conversation = c->r.conversation;
+		call_row_free(c);
 		return rc;
-	w->conversation = c->r.conversation;
+	}
+	enum rc rc = catalogue_get(q->v, &w->conversation, &c, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	if (access_sees(q, c))
+		w->conversation = c->r.conversation;
 	call_row_free(c);
 	return RC_OK;
 }

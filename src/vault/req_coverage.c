@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "vault/access.h"
 #include "vault/parts.h"
 
 #define KINDS_MOST 32
@@ -96,7 +97,8 @@ static enum rc walk(struct assurance *a, struct error *err)
 		rc = catalogue_named(v, &id, &call, err);
 		if (rc != RC_OK)
 			break;
-		more = look_at(a, call);
+		if (access_sees(a->q, call))
+			more = look_at(a, call);
 		call_row_free(call);
 	}
 	index_cursor_free(c);

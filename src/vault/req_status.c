@@ -122,6 +122,31 @@ json_t *req_status_capture(const struct vault *v)
 	return o;
 }
 
+/* How many there are of each role, and who is to open audio and has no passphrase for it. */
+static enum rc people_json(const struct vault *v, json_t **out, struct error *err)
+{
+	struct person *all = NULL;
+	size_t count = 0;
+	json_int_t roles[PEOPLE_ROLES] = { 0 }, disabled = 0, without = 0;
+	enum rc rc = people_all(v->store, &all, &count, err);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < count; i++) {
+		bool has = v->keys.has_audio ? all[i].has_box : all[i].has_audio;
+		disabled += all[i].disabled;
+		without += !all[i].disabled && (all[i].role & ROLES_OPEN_AUDIO) && !has;
+		for (size_t r = 0; r < PEOPLE_ROLES && !all[i].disabled; r++)
+			roles[r] += all[i].role == people_role_named(people_role_names[r]);
+	}
+	people_free(all, count);
+	*out = json_object();
+	for (size_t r = 0; r < PEOPLE_ROLES; r++)
+		json_object_set_new(*out, people_role_names[r], json_integer(roles[r]));
+	json_object_set_new(*out, "disabled", json_integer(disabled));
+	json_object_set_new(*out, "without_passphrase", json_integer(without));
+	return RC_OK;
+}
+
 static json_t *audit_json(const struct vault *v)
 {
 	char hex[65];
@@ -134,9 +159,12 @@ enum rc req_status(const struct request *q, struct error *err)
 	struct vault *v = q->v;
 	struct tally t = { 0 };
 	char recorder[RECORDER_ID];
+	json_t *people = NULL;
 	enum rc rc = tally_calls(v, &t, err);
 	if (rc == RC_OK)
 		rc = tally_segments(v, &t, err);
+	if (rc == RC_OK)
+		rc = people_json(v, &people, err);
 	if (rc != RC_OK)
 		return rc;
 	store_recorder_id(v->keys.recorder_public, recorder);
@@ -147,8 +175,13 @@ enum rc req_status(const struct request *q, struct error *err)
 		recorder, "calls", "total", t.calls, "open", t.open_calls, "talking", t.talking,
 		"unattested", t.unattested, "segments", "open", t.open, "closed", t.closed,
 		"damaged", t.damaged, "bytes", t.bytes);
-	if (!o)
+	if (!o) {
+		json_decref(people);
 		return error_set(err, RC_FAILED, "the store's path is not UTF-8");
+	}
+	json_object_set_new(o, "people", people);
+	json_object_set_new(o, "rotation_unfinished",
+			    json_boolean(v->keys.rotation != ROTATION_NONE));
 	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
 	json_object_set_new(o, "newest", call_json_time(t.newest_us));
 	json_object_set_new(o, "free_bytes", free_bytes(v));

@@ -241,7 +241,7 @@ static enum rc check_once(struct check *k, struct error *err)
 				      : "its file is gone");
 		return RC_OK;
 	}
-	enum rc rc = segment_open(&k->s, path, err);
+	enum rc rc = segments_map(k->v, path, &k->s, err);
 	if (rc == RC_DAMAGED) {
 		found(k, err->text);
 		return RC_OK;

@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* requests.c: every request there is, who may make it, and what the audit trail keeps of it.
  *
- *   known request, known members -> person -> the handler's own check of its words -> role -> ingest -> handler
+ *   known request, known members -> person -> role -> the handler's own check of its words -> ingest -> handler
  *
  * A refusal is always audited.  What opens audio audits itself before it does (replay, export, fingerprint); the rest is
  * audited after it was done, where the table says so.
@@ -15,6 +15,7 @@
 
 #define C ROLE_CONTROLLER
 #define M ROLE_MANAGER
+#define S ROLE_STAFF
 #define A ROLE_AUDITOR
 #define O ROLE_OPERATOR
 
@@ -57,9 +58,33 @@ static const struct request_row table[] = {
 	  "since* until* limit#",                                      NULL,             req_audit_list },
 	{ "audit-verify", C | A | O,     QUIET,
 	  "",                                                          NULL,             req_audit_verify },
+	{ "person-add",        C,                 AUDITS_ITSELF,
+	  "person role scope new_passphrase passphrase",               NULL,             req_person_add },
+	{ "person-list",       C | A,             QUIET,
+	  "",                                                          NULL,             req_person_list },
+	{ "person-role",       C,                 AUDITS_ITSELF,
+	  "person role scope new_passphrase passphrase",               NULL,             req_person_role },
+	{ "person-disable",    C,                 AUDITS_ITSELF,
+	  "person",                                                    NULL,             req_person_disable },
+	{ "person-enable",     C,                 AUDITS_ITSELF,
+	  "person",                                                    NULL,             req_person_enable },
+	{ "person-passphrase", C | M | S | A | O, AUDITS_ITSELF,
+	  "new_passphrase passphrase",                                 NULL,             req_person_passphrase },
+	{ "person-reset",      C,                 AUDITS_ITSELF,
+	  "person new_passphrase passphrase",                          NULL,             req_person_reset },
+	{ "key-rotate",        C,                 AUDITS_ITSELF,
+	  "passphrase",                                                NULL,             req_key_rotate },
 };
 /* clang-format on */
 #define ROWS (sizeof table / sizeof table[0])
+
+bool requests_right(size_t row, struct request_right *right)
+{
+	if (row >= ROWS)
+		return false;
+	*right = (struct request_right){ .name = table[row].name, .roles = table[row].roles };
+	return true;
+}
 
 /* ---- what handlers use ------------------------------------------------------------------------------------ */
 
@@ -121,7 +146,7 @@ const char *requests_choices(const char *const *names, size_t count, char *buf, 
 static enum rc find_row(const json_t *body, const struct request_row **row, struct error *err)
 {
 	const char *names[ROWS];
-	char choices[256];
+	char choices[400];
 	const char *name = json_string_value(json_object_get(body, "request"));
 	for (size_t i = 0; i < ROWS; i++) {
 		names[i] = table[i].name;
@@ -218,6 +243,8 @@ static void audit_outcome(const struct request *q, const char *action, const cha
 
 static enum rc check_role(const struct request *q, const struct request_row *row, struct error *err)
 {
+	if (q->person.disabled)
+		return error_set(err, RC_REFUSED, "you are no longer a person of this store");
 	if (row->roles & (unsigned)q->person.role)
 		return RC_OK;
 	if (q->person.role == ROLE_NONE)
@@ -242,9 +269,9 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 static enum rc answer(const struct request *q, const struct request_row *row, struct error *err)
 {
 	struct error health;
-	enum rc rc = row->check ? row->check(q, err) : RC_OK;
-	if (rc == RC_OK)
-		rc = check_role(q, row, err);
+	enum rc rc = check_role(q, row, err);
+	if (rc == RC_OK && row->check)
+		rc = row->check(q, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = carry_out(q, row, err);

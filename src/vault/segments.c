@@ -310,6 +310,15 @@ enum rc segments_take(struct vault *v, const char *name, struct error *err)
 
 /* ---- kept open for a request -------------------------------------------------------------------------------- */
 
+enum rc segments_map(const struct vault *v, const char *path, struct segment **out,
+		     struct error *err)
+{
+	enum rc rc = segment_open(out, path, err);
+	if (rc == RC_OK)
+		segment_trust(*out, path, v->keys.heads.public_key);
+	return rc;
+}
+
 enum rc segments_open(struct vault *v, const char *name, struct segment **out, struct error *err)
 {
 	char path[STORE_PATH];
@@ -322,7 +331,7 @@ enum rc segments_open(struct vault *v, const char *name, struct segment **out, s
 	if (segments_locate(v, name, path) == SEGMENT_NOWHERE)
 		return error_set(err, RC_NOT_FOUND, "segment %s is gone", name);
 	struct segment *s;
-	enum rc rc = segment_open(&s, path, err);
+	enum rc rc = segments_map(v, path, &s, err);
 	if (rc != RC_OK)
 		return rc;
 	unsigned at = v->open_next++ % SEGMENTS_OPEN;

@@ -34,10 +34,21 @@
  *   audit-list since until limit                                   one object per entry, oldest first
  *   audit-verify                                                   {"entries":n,"head":hex,"missing":n}: so many of the first
  *                                                                  entries were lost with a damaged index
+ *   person-add        person* role* scope new_passphrase passphrase  one object, as person-list has it
+ *   person-role       person* role* scope new_passphrase passphrase  likewise; without scope everything is seen
+ *   person-disable    person*                                        likewise
+ *   person-enable     person*                                        likewise
+ *   person-passphrase new_passphrase passphrase                      likewise: one's own, with the old one
+ *   person-reset      person* new_passphrase passphrase              likewise: new_passphrase is theirs, passphrase the asker's
+ *   person-list                                                      one object each: {"person","role","scope","disabled",
+ *                                                                    "passphrase","audio","since","added_by","changed"}
+ *   key-rotate        passphrase                                     {"resumed","segments","slots","unopened","damaged","people",
+ *                                                                    "lost"}
  * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` and `conceal` are true or absent; format wav, flac, opus
  * or pcap; `gap` is a percentage; track caller or callee.
  * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
  * RC_AGAIN, with the text "passphrase needed": nothing was opened and nothing audited; ask again with a passphrase.
+ * With "new passphrase needed" it is new_passphrase that is wanted.  `scope` is "group:NAME,line:PATTERN,...".
  * Times are RFC 3339 strings or Unix microseconds (integers); ids full UUIDs or unique prefixes of >= 8 characters.
  */
 #ifndef CALLSPAN_VAULT_H
