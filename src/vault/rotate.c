@@ -117,10 +117,34 @@ static enum rc begin(struct rotation_run *x, struct error *err)
 		rc = step(x);
 	if (rc == RC_OK)
 		rc = keys_rotate_begin(x->v->store, &x->v->keys, &next, err);
-	forget_bytes(&next, sizeof next);
 	if (rc == RC_OK)
 		rc = reload(x->v, err);
-	return rc == RC_OK ? open_audio(x, err) : rc;
+	if (rc == RC_OK) {
+		next.audio.has_before = true;
+		memcpy(next.audio.before_public, x->audio.public_key, 32);
+		memcpy(next.audio.before_secret, x->audio.secret_key, 32);
+		x->audio = next.audio;
+	}
+	forget_bytes(&next, sizeof next);
+	return rc;
+}
+
+/* Nothing is sealed with, and nothing given up for, what is not a pair. */
+static enum rc check_pairs(const struct rotation_run *x, struct error *err)
+{
+	const struct seal_pair *pairs[] = { &x->audio, &x->v->keys.metadata };
+	bool good = true;
+	for (size_t i = 0; i < 2; i++) {
+		struct seal_pair before = { .has_before = false };
+		memcpy(before.public_key, pairs[i]->before_public, 32);
+		memcpy(before.secret_key, pairs[i]->before_secret, 32);
+		good = good && seal_pair_fits(pairs[i]) && seal_pair_fits(&before);
+		forget_bytes(&before, sizeof before);
+	}
+	return good ? RC_OK
+		    : error_set(err, RC_DAMAGED,
+				"the keys that are to be exchanged do not fit: ask another who "
+				"opens audio");
 }
 
 static enum rc reseal_segment(struct rotation_run *x, const char *name, struct reseal *how,
@@ -162,7 +186,9 @@ static enum rc seal_slots(struct rotation_run *x, struct error *err)
 static enum rc sealing(struct rotation_run *x, struct error *err)
 {
 	const struct secrets *k = &x->v->keys;
-	enum rc rc = step(x);
+	enum rc rc = check_pairs(x, err);
+	if (rc == RC_OK)
+		rc = step(x);
 	if (rc == RC_OK)
 		rc = store_renew_vault_public(x->v->store, k->audio.public_key,
 					      k->metadata.public_key, err);
