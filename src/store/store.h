@@ -44,7 +44,7 @@ enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
 			    struct error *err) MUST_USE;
 enum rc store_read_vault_public(const char *store, uint8_t audio_public[32],
 				uint8_t metadata_public[32], struct error *err) MUST_USE;
-/* Put other public keys in the place of vault.pub, at once and synced; it stays the property of the folder's owner. */
+/* Replace vault.pub, synced; it is the folder's owner's again. */
 enum rc store_renew_vault_public(const char *store, const uint8_t audio_public[32],
 				 const uint8_t metadata_public[32], struct error *err) MUST_USE;
 enum rc store_read_sign_public(const char *store, uint8_t sign_public[32],
@@ -308,26 +308,22 @@ struct call_keys {
 	bool has_audio, has_metadata;
 };
 
-/* An X25519 pair for sealing.  While the vault's keys are being exchanged, with the pair before it, which opens what
- * is not sealed anew yet. */
+/* An X25519 pair for sealing, an Ed25519 pair for signing. */
 struct seal_pair {
 	uint8_t public_key[32], secret_key[32];
-	bool has_before;
+	bool has_before; /* while keys are exchanged: the pair that opens what is not sealed anew yet */
 	uint8_t before_public[32], before_secret[32];
 };
-/* An Ed25519 pair for signing. */
 struct sign_pair {
 	uint8_t public_key[32], secret_key[64];
 };
 void seal_pair_new(struct seal_pair *p);
 void sign_pair_new(struct sign_pair *p);
-/* Is the public half that of the secret one? */
-bool seal_pair_fits(const struct seal_pair *p);
+bool seal_pair_fits(const struct seal_pair *p); /* the halves are one another's */
 
 /* Sealed boxes (libsodium): out has len + 48 bytes. */
 #define SEAL_OVERHEAD 48
 void seal_to(uint8_t *out, const uint8_t *in, size_t len, const uint8_t public_key[32]);
-/* By the pair or the one before it. */
 bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pair *pair);
 
 /* A secret under a passphrase: Argon2id (libsodium's MODERATE: 256 MiB, 3 passes; the parameters stand in
@@ -422,7 +418,7 @@ struct reseal {
 	uint64_t closed; /* out, added up: slots that neither opened (their bytes stay) */
 };
 enum rc segment_reseal(const char *seg_path, struct reseal *how, struct error *err) MUST_USE;
-/* Have segment_verify() take slots that the vault has sealed anew for good: those of NAME.reseal, where there is one. */
+/* Have segment_verify() take for good what the vault has sealed anew. */
 void segment_trust(struct segment *s, const char *seg_path, const uint8_t vault_public[32]);
 
 /* Decrypt a sealed record's body into out (body_len - 16 bytes).  False: it was altered. */

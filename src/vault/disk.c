@@ -318,13 +318,13 @@ static enum rc copy_bytes(int from, int to)
 	return rc;
 }
 
-/* Across file systems: whole and synced under another name before it gets its own. */
+/* Across file systems, or onto itself: whole and synced under another name before it gets its own. */
 static enum rc copy_file(const char *from, const char *to, struct error *err)
 {
 	char part[STORE_PATH];
 	int n = snprintf(part, sizeof part, "%s.part", to);
 	ASSERT(n > 0 && n < STORE_PATH);
-	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (in < 0)
 		return error_errno(err, RC_FAILED, errno, "%s", from);
 	(void)unlink(part);
@@ -358,6 +358,30 @@ enum rc disk_move(const char *from, const char *to, struct error *err)
 	if (rc == RC_OK)
 		rc = disk_sync_dir(from_dir, err);
 	return rc;
+}
+
+/* A lease of a reader is given only while nobody has the file open for writing (fcntl(2)). */
+static bool is_ours_alone(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool alone = fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 1 &&
+		     fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+	if (fd >= 0)
+		close(fd); /* and with it the lease */
+	return alone;
+}
+
+enum rc disk_own(const char *path, struct error *err)
+{
+	char dir[STORE_PATH];
+	if (lchown(path, geteuid(), getegid()) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	if (is_ours_alone(path))
+		return RC_OK;
+	parent_of(dir, path);
+	enum rc rc = copy_file(path, path, err);
+	return rc == RC_OK ? disk_sync_dir(dir, err) : rc;
 }
 
 void disk_remove_tree(const char *path)

@@ -62,6 +62,9 @@ enum rc disk_make_dir(const char *path, mode_t mode, struct error *err) MUST_USE
 enum rc disk_sync_dir(const char *path, struct error *err) MUST_USE;
 /* Move a regular file, synced, also across file systems; an existing `to` is an error. */
 enum rc disk_move(const char *from, const char *to, struct error *err) MUST_USE;
+/* Make a file that another user gave ours alone: our user's, under one name, and open for writing to nobody.  Who had it open,
+ * or keeps another name of it, has the old file; we have a copy. */
+enum rc disk_own(const char *path, struct error *err) MUST_USE;
 /* True for a regular file (never through a symbolic link); its size. */
 bool disk_is_file(const char *path, uint64_t *size);
 bool disk_same(const char *a, const char *b); /* two files of the same bytes */

@@ -286,7 +286,8 @@ static enum rc drop_copied(const char *name, const char *from, const char *to, s
 	return RC_OK;
 }
 
-/* Move one file unless that is done already.  As root the vault's copy becomes root's own. */
+/* Move one file unless that is done already.  As root the vault's copy becomes root's own, out of reach of who may still
+ * have it open. */
 static enum rc take_file(struct vault *v, const char *name, const char *ext, struct error *err)
 {
 	char from[STORE_PATH], to[STORE_PATH];
@@ -297,9 +298,7 @@ static enum rc take_file(struct vault *v, const char *name, const char *ext, str
 	if (disk_is_file(to, NULL))
 		return drop_copied(name, from, to, err);
 	enum rc rc = disk_move(from, to, err);
-	if (rc == RC_OK && geteuid() == 0 && lchown(to, 0, 0) != 0)
-		rc = error_errno(err, RC_FAILED, errno, "%s", to);
-	return rc;
+	return rc == RC_OK && geteuid() == 0 ? disk_own(to, err) : rc;
 }
 
 enum rc segments_take(struct vault *v, const char *name, struct error *err)
