@@ -45,8 +45,8 @@ enum rc store_recorder_init(const char *store, const uint8_t audio_public[32],
 enum rc store_read_vault_public(const char *store, uint8_t audio_public[32],
 				uint8_t metadata_public[32], struct error *err) MUST_USE;
 /* Replace vault.pub, synced; it is the folder's owner's again. */
-enum rc store_renew_vault_public(const char *store, const uint8_t audio_public[32],
-				 const uint8_t metadata_public[32], struct error *err) MUST_USE;
+enum rc store_renew_vault_public(const char *store, const uint8_t audio[32],
+				 const uint8_t metadata[32], struct error *err) MUST_USE;
 enum rc store_read_sign_public(const char *store, uint8_t sign_public[32],
 			       struct error *err) MUST_USE;
 /* The recorder's id: 16 hex digits of its public signing key's SHA-256. */
@@ -137,9 +137,7 @@ struct call_record {
 	char other_media[64];            /* media lines not recorded: "video,message" */
 	uint32_t sdes_count;
 	struct sdes_key sdes[SDES_MAX];
-	char digits
-		[2]
-		[DIGITS]; /* sent in signalling by caller and callee, where the policy keeps them */
+	char digits[2][DIGITS]; /* in signalling, of caller and callee, where they are kept */
 };
 
 /* A SIP message of a call, where the policy keeps them. */
@@ -160,8 +158,7 @@ struct stream_record {
 	uint32_t ssrc;
 	struct endpoint src, dst;
 	char codec[32]; /* the SDP's encoding name; "" when no SDP names it */
-	char fmtp
-		[64]; /* format parameters of that, as the SDP of the receiving party writes them */
+	char fmtp[64];  /* its format parameters, as the receiving party's SDP has them */
 	uint8_t payload_types[8];
 	uint32_t payload_types_count;
 	uint32_t clock_rate; /* Hz */
@@ -179,11 +176,10 @@ struct stream_record {
 	int64_t until_us;         /* frames later than this are not part of the call; 0: all are */
 	bool complete;            /* no frame dropped, none truncated */
 	uint8_t protection;       /* enum protection */
-	uint64_t
-		relay_copies; /* packets seen again on another flow of the call, not stored there */
-	uint64_t noise;       /* comfort noise packets (RFC 3389), of `packets` */
-	uint64_t loss_runs;   /* gaps: runs of sequence numbers that never came */
-	uint64_t loss_longest; /* packets in the longest */
+	uint64_t relay_copies;    /* packets seen again on another flow of the call */
+	uint64_t noise;           /* comfort noise packets (RFC 3389), of `packets` */
+	uint64_t loss_runs;       /* gaps: runs of sequence numbers that never came */
+	uint64_t loss_longest;    /* packets in the longest */
 	/* from RTCP (RFC 3550, 6.4); 0: none seen */
 	uint64_t sender_packets; /* what the sender says it sent, newest report */
 	uint64_t reports;        /* reception reports about this stream */
@@ -240,8 +236,7 @@ struct chunk {
 
 /* A call begins: the writer makes its keys, its slot and chooses its segment. */
 struct store_open {
-	uint64_t
-		call; /* call number: given by signalling, never used twice while a recorder runs */
+	uint64_t call; /* given by signalling, never used twice while a recorder runs */
 	struct uuid id;
 	int64_t start_us;   /* packet time: its hour names the segment */
 	char retention[32]; /* retention class, [a-z0-9-] */
@@ -249,12 +244,11 @@ struct store_open {
 
 struct store_writer;
 struct store_writer_config {
-	const char *store;    /* borrowed for the call: STORE */
-	unsigned writer_no;   /* several writers never share a segment */
-	size_t segment_bytes; /* a segment this large takes no new call */
-	int64_t sync_ns;      /* group sync interval, wall clock */
-	unsigned
-		done_needed; /* store_writer_done() calls that end a call: capture threads + 1 for signalling */
+	const char *store;         /* borrowed for the call: STORE */
+	unsigned writer_no;        /* several writers never share a segment */
+	size_t segment_bytes;      /* a segment this large takes no new call */
+	int64_t sync_ns;           /* group sync interval, wall clock */
+	unsigned done_needed;      /* store_writer_done() calls that end a call: threads + 1 */
 	struct counters *counters; /* borrowed */
 };
 
@@ -407,18 +401,15 @@ enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audi
 /* Overwrite a slot in place, sync, read back (vault only). */
 enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
 
-/* Re-sealing (vault only; reseal.c): seal every slot that the pairs before opened to the pairs now, in place.  The slots'
- * new hashes go before, into NAME.reseal, signed with the vault's key.  Killed anywhere and done again, it does the rest. */
+/* Seal in place what the pairs before opened to the pairs now (vault only; reseal.c).  Killed and done again, it goes on. */
 struct reseal {
-	struct seal_pair audio, metadata; /* with the pairs before */
-	const struct sign_pair *vault;
-	unsigned *
-		steps; /* for tests: stop with RC_AGAIN when so many writes are done; NULL: never */
-	uint64_t sealed; /* out, added up: slots sealed anew */
-	uint64_t closed; /* out, added up: slots that neither opened (their bytes stay) */
+	struct seal_pair audio, metadata;
+	const struct sign_pair *vault; /* signs NAME.reseal */
+	unsigned *steps;               /* NULL, or of a test: RC_AGAIN after so many writes */
+	uint64_t sealed, closed;       /* out, added up: slots sealed anew; that nothing opened */
 };
 enum rc segment_reseal(const char *seg_path, struct reseal *how, struct error *err) MUST_USE;
-/* Have segment_verify() take for good what the vault has sealed anew. */
+/* Have segment_verify() know of it. */
 void segment_trust(struct segment *s, const char *seg_path, const uint8_t vault_public[32]);
 
 /* Decrypt a sealed record's body into out (body_len - 16 bytes).  False: it was altered. */
