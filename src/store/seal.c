@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,37 @@ bool sign_verify(const uint8_t sig[64], const void *data, size_t len, const uint
 {
 	ready();
 	return crypto_sign_verify_detached(sig, data, len, public_key) == 0;
+}
+
+/* ---- for others to read ------------------------------------------------------------------------ */
+
+void base64_encode(char *out, const uint8_t *bytes, size_t len)
+{
+	ready();
+	sodium_bin2base64(out, BASE64_TEXT(len), bytes, len, sodium_base64_VARIANT_ORIGINAL);
+}
+
+bool base64_decode(uint8_t *out, size_t len, const char *text)
+{
+	size_t n;
+
+	ready();
+	return sodium_base642bin(out, len, text, strlen(text), NULL, &n, NULL,
+				 sodium_base64_VARIANT_ORIGINAL) == 0 &&
+	       n == len;
+}
+
+void sign_public_pem(const uint8_t public_key[32], char pem[SIGN_PEM])
+{
+	/* RFC 8410, 4: SEQUENCE { SEQUENCE { id-Ed25519 }, BIT STRING }, up to the key itself */
+	uint8_t info[12 + 32] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+				  0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
+	char text[BASE64_TEXT(sizeof info)];
+
+	memcpy(info + 12, public_key, 32);
+	base64_encode(text, info, sizeof info);
+	(void)snprintf(pem, SIGN_PEM, "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n",
+		       text);
 }
 
 /* ---- secrets under a passphrase ---------------------------------------------------------------

@@ -337,6 +337,14 @@ bool gcm_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32]
 	      const uint8_t nonce[12], const void *aad, size_t aad_len);
 void sign_bytes(uint8_t sig[64], const void *data, size_t len, const struct sign_pair *pair);
 bool sign_verify(const uint8_t sig[64], const void *data, size_t len, const uint8_t public_key[32]);
+/* A public signing key as others read it: SubjectPublicKeyInfo in PEM (RFC 8410), three lines. */
+#define SIGN_PEM 128
+void sign_public_pem(const uint8_t public_key[32], char pem[SIGN_PEM]);
+/* Base64 with padding (RFC 4648, 4). */
+#define BASE64_TEXT(len) (((len) + 2) / 3 * 4 + 1)
+void base64_encode(char *out, const uint8_t *bytes, size_t len);
+bool base64_decode(uint8_t *out, size_t len,
+		   const char *text); /* exactly `len` bytes, one way to write them */
 void digest_sha256(uint8_t out[32], const void *data, size_t len);
 void digest_sha1(uint8_t out[20], const void *data,
 		 size_t len); /* to compare with others' tools; proves nothing */

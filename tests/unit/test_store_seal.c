@@ -236,6 +236,37 @@ static void a_store_has_one_recorder(void **state)
 	test_store_remove(&t);
 }
 
+/* RFC 8410, 10.1: the example's public key. */
+static void public_keys_are_written_as_openssl_reads_them(void **state)
+{
+	static const uint8_t key[32] = { 0x19, 0xbf, 0x44, 0x09, 0x69, 0x84, 0xcd, 0xfe,
+					 0x85, 0x41, 0xba, 0xc1, 0x67, 0xdc, 0x3b, 0x96,
+					 0xc8, 0x50, 0x86, 0xaa, 0x30, 0xb6, 0xb6, 0xcb,
+					 0x0c, 0x5c, 0x38, 0xad, 0x70, 0x31, 0x66, 0xe1 };
+	char pem[SIGN_PEM];
+	(void)state;
+	sign_public_pem(key, pem);
+	assert_string_equal(pem, "-----BEGIN PUBLIC KEY-----\n"
+				 "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+				 "-----END PUBLIC KEY-----\n");
+}
+
+static void base64_is_read_one_way_only(void **state)
+{
+	uint8_t out[4] = { 0 };
+	char text[BASE64_TEXT(4)];
+	(void)state;
+	base64_encode(text, (const uint8_t *)"\xff\xfe\x00\x01", 4);
+	assert_string_equal(text, "//4AAQ==");
+	assert_true(base64_decode(out, 4, text));
+	assert_memory_equal(out, "\xff\xfe\x00\x01", 4);
+	assert_false(base64_decode(out, 3, text));
+	assert_false(base64_decode(out, 4, "//4AAQ="));
+	assert_false(base64_decode(out, 4, "//4AAR==")); /* the same bytes, written otherwise */
+	assert_false(base64_decode(out, 4, "//4A AQ=="));
+	assert_false(base64_decode(out, 4, "//4AAQ==="));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +274,8 @@ int main(void)
 		cmocka_unit_test(gcm_opens_only_what_was_not_altered),
 		cmocka_unit_test(hashes_give_the_published_bytes),
 		cmocka_unit_test(signatures_hold_for_one_message_and_key),
+		cmocka_unit_test(public_keys_are_written_as_openssl_reads_them),
+		cmocka_unit_test(base64_is_read_one_way_only),
 		cmocka_unit_test(sealed_boxes_open_with_their_own_secret_only),
 		cmocka_unit_test(passphrase_boxes_open_with_the_passphrase_only),
 		cmocka_unit_test(recorder_files_come_back_as_written),
