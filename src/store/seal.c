@@ -239,14 +239,20 @@ void base64_encode(char *out, const uint8_t *bytes, size_t len)
 	sodium_bin2base64(out, BASE64_TEXT(len), bytes, len, sodium_base64_VARIANT_ORIGINAL);
 }
 
+/* libsodium takes some bytes above 0x7f for letters: what is not as we would write it is refused. */
 bool base64_decode(uint8_t *out, size_t len, const char *text)
 {
+	char again[BASE64_TEXT(BASE64_BYTES)];
 	size_t n;
 
 	ready();
-	return sodium_base642bin(out, len, text, strlen(text), NULL, &n, NULL,
-				 sodium_base64_VARIANT_ORIGINAL) == 0 &&
-	       n == len;
+	ASSERT(len <= BASE64_BYTES);
+	if (sodium_base642bin(out, len, text, strlen(text), NULL, &n, NULL,
+			      sodium_base64_VARIANT_ORIGINAL) != 0 ||
+	    n != len)
+		return false;
+	base64_encode(again, out, len);
+	return strcmp(again, text) == 0;
 }
 
 void sign_public_pem(const uint8_t public_key[32], char pem[SIGN_PEM])

@@ -343,6 +343,7 @@ void sign_public_pem(const uint8_t public_key[32], char pem[SIGN_PEM]);
 /* Base64 with padding (RFC 4648, 4). */
 #define BASE64_TEXT(len) (((len) + 2) / 3 * 4 + 1)
 void base64_encode(char *out, const uint8_t *bytes, size_t len);
+#define BASE64_BYTES 256 /* that are read at the most */
 bool base64_decode(uint8_t *out, size_t len,
 		   const char *text); /* exactly `len` bytes, one way to write them */
 void digest_sha256(uint8_t out[32], const void *data, size_t len);

@@ -232,6 +232,8 @@ static enum rc make_index(const struct vault_init *cfg, struct vault *v, struct 
 					  .outcome = "done",
 					  .detail = detail });
 	rc = audit_commit(v, b, err);
+	if (rc == RC_OK)
+		rc = audit_anchor(v, err);
 	index_close(v->index);
 	v->index = NULL;
 	return rc;

@@ -13,7 +13,8 @@
  *   reindex.c    drops what segments can tell again
  *   coverage.c   what of a call was seen and not recorded;  pcap_file.c  packets -> a capture file
  *   party.c      numbers -> keyed hashes
- *   audit.c      the hash chain and its signed heads
+ *   audit.c      the audit trail: a chain of hashes;  entry.c  an entry as text;  heads.c  its signed heads
+ *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
  *   holds.c      what keeps a recording past its time
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   people.c     who has which role and sees what, and their passphrase boxes
@@ -193,44 +194,66 @@ struct audit_entry {
 	const char *person, *role, *action, *purpose, *reference, *outcome,
 		*detail;         /* NULL: empty */
 	const struct uuid *call; /* NULL: none */
-	/* Of an entry that was read: the head signed last before it, and the hash it follows. */
-	uint64_t after;
-	const uint8_t *prev;
+	uint64_t after;          /* the anchor that was signed last before it; given here */
+	const uint8_t
+		*follows; /* the hash it follows, where entries before it were lost; else NULL */
+	/* Of an entry that was read: as it lies in the index. */
+	const char *text;
+	size_t text_len;
 };
-#define AUDIT_LINE 320
+#define AUDIT_DISPUTED "trail-disputed" /* action: what is signed contradicted the trail */
+/* What the trail was at one of its entries: the number and hash of that entry. */
+struct audit_mark {
+	uint64_t number; /* 0: none */
+	int64_t time_us;
+	uint8_t hash[32];
+};
 struct audit_head {
 	uint64_t number; /* entries written */
 	int64_t time_us;
 	uint8_t hash[32];
-	bool pending;           /* a batch holds entries that are not committed yet */
-	uint64_t signed_number; /* the newest committed, and the one committed before that */
-	uint8_t signed_hash[32];
-	uint64_t before;
-	uint8_t before_hash[32];
-	char owed[AUDIT_LINE]; /* the newest's line, while the file of heads lacks it; else empty */
+	bool pending;                /* a batch holds entries that are not committed yet */
+	struct audit_mark committed; /* the newest entry committed */
+	struct audit_mark before;    /* the newest of the commit before that */
+	struct audit_mark anchor;    /* signed last for others to keep */
+	bool owed;                   /* STORE/vault/audit-head is one commit short */
+	unsigned slot;               /* which half of it holds the newest */
+	char disputed[160]; /* how it contradicts the trail, until an entry tells; else empty */
+	uint64_t outside_failed; /* anchors that did not reach the outside file since one did */
+	int64_t outside_us;      /* when one last did */
 };
-/* Read the head, and write the line that a crash has kept out of the file of heads.  RC_DAMAGED: no head that can be
- * read. */
+/* Read the head, and write the signed one that a crash has kept out of its file.  RC_DAMAGED: no head that can be
+ * read.  The head may be `disputed`. */
 enum rc audit_load(struct vault *v, struct error *err) MUST_USE;
+/* An entry that tells that the signed head contradicted the trail when it was opened, if it did. */
+enum rc audit_dispute(struct vault *v, struct error *err) MUST_USE;
 /* Take the chain up behind the newest signed head, for an index that has none of its entries. */
 enum rc audit_take_up(struct vault *v, struct error *err) MUST_USE;
-/* Add an entry to a batch (number and time are given here); gives its number. */
+/* Add an entry to a batch (number, time and `after` are given here); gives its number. */
 uint64_t audit_note(struct vault *v, struct index_batch *b, const struct audit_entry *e);
-/* Put the head into a batch that is committed without audit_commit(); the next audit_load() publishes it. */
+/* Put the head into a batch that is committed without audit_commit(); the next audit_load() signs it. */
 void audit_put_head(struct vault *v, struct index_batch *b);
-/* Commit a batch, synced, and publish the new head when entries were in it.  Frees the batch.  On failure the
- * chain stands where it stood. */
+/* Commit a batch, synced, and sign the new head when entries were in it.  Frees the batch.  On failure the
+ * chain stands where it stood, or (RC_FAILED too) the entries stand and their signed head is owed. */
 enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
 /* Give up a batch: the chain stands where it stood. */
 void audit_drop(struct vault *v, struct index_batch *b);
 /* One entry, committed and synced on return. */
 enum rc audit_write(struct vault *v, const struct audit_entry *e, struct error *err) MUST_USE;
-/* Walk the whole chain and the file of heads.  RC_DAMAGED with the first fault named.  *missing (may be NULL): so
- * many entries were lost with a damaged index, as the trail's first entry says. */
-enum rc audit_check(struct vault *v, uint64_t *missing, struct error *err) MUST_USE;
-/* Each entry in order, until `each` returns false; pointers in `e` are borrowed until it returns. */
+/* Sign the head for others to keep: to STORE/vault/audit-heads, the journal, and the outside file if there is to be one
+ * (which may fail: v->head.outside_failed).  Nothing new to sign is RC_OK.  No batch with entries may be open. */
+enum rc audit_anchor(struct vault *v, struct error *err) MUST_USE;
+/* The same when an hour has passed since the last: after each request, and by the service's timer. */
+enum rc audit_hourly(struct vault *v, struct error *err) MUST_USE;
+/* Each entry in order along the chain, until `each` returns false; pointers in `e` are borrowed until it returns. */
 typedef bool (*audit_each)(void *ctx, const struct audit_entry *e, const uint8_t hash[32]);
 enum rc audit_walk(struct vault *v, audit_each each, void *ctx, struct error *err) MUST_USE;
+/* Entries as they lie there, from a number on (0: from the end concerned), up or down; hash is NULL. */
+enum rc audit_read(struct vault *v, uint64_t from, bool down, audit_each each, void *ctx,
+		   struct error *err) MUST_USE;
+/* One of them by its number; owned by the caller (free()).  RC_NOT_FOUND. */
+enum rc audit_text(struct vault *v, uint64_t number, char **text, size_t *len,
+		   struct error *err) MUST_USE;
 
 /* ---- party.c ----------------------------------------------------------------------------- */
 
@@ -433,6 +456,7 @@ struct vault {
 	char *ledger; /* owned: lines that go with the next commit; NULL: none */
 	size_t ledger_len;
 	uint64_t ledger_end; /* bytes of the ledger that are committed */
+	char *head_file;     /* owned: the outside file for anchors; NULL: none */
 };
 
 /* Unix microseconds by the vault's clock: everything about retention and audit goes by this. */
@@ -483,6 +507,8 @@ json_t *req_status_capture(const struct vault *v);
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
 enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;
+/* How the audit trail stands. */
+json_t *req_audit_json(const struct vault *v);
 enum rc req_audit_list(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_verify(const struct request *q, struct error *err) MUST_USE;
 enum rc req_person_add(const struct request *q, struct error *err) MUST_USE;
@@ -493,5 +519,8 @@ enum rc req_person_enable(const struct request *q, struct error *err) MUST_USE;
 enum rc req_person_passphrase(const struct request *q, struct error *err) MUST_USE;
 enum rc req_person_reset(const struct request *q, struct error *err) MUST_USE;
 enum rc req_key_rotate(const struct request *q, struct error *err) MUST_USE;
+enum rc req_audit_anchor(const struct request *q, struct error *err) MUST_USE;
+enum rc req_audit_export_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_audit_export(const struct request *q, struct error *err) MUST_USE;
 
 #endif

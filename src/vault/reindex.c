@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vault/audit_check.h"
 #include "vault/ledger.h"
-#include "vault/parts.h"
 
 #define DROP_A_BATCH 10000
 
@@ -135,9 +135,10 @@ static bool copy_family(struct making *m, struct index *from, enum index_family 
 static void save_trail(struct making *m)
 {
 	struct error ignored;
+	struct audit_verdict verdict;
 	unsigned long rows = 0;
-	m->trail = audit_load(m->v, &ignored) == RC_OK && m->v->head.number &&
-		   audit_check(m->v, NULL, &ignored) == RC_OK &&
+	m->trail = audit_load(m->v, &ignored) == RC_OK && m->v->head.number && !m->v->head.owed &&
+		   audit_check(m->v, NULL, 0, &verdict, &ignored) == RC_OK &&
 		   copy_family(m, m->v->index, INDEX_AUDIT, &rows) &&
 		   copy_family(m, m->v->index, INDEX_META, &rows);
 	if (m->trail)
@@ -165,6 +166,7 @@ static void save_old(struct making *m)
 static void note_rebuilt(struct making *m, const struct person *who)
 {
 	char detail[256], trail[96] = "the audit trail was kept";
+	bool lost = !m->trail && m->v->head.number;
 	if (!m->trail)
 		snprintf(trail, sizeof trail, "audit entries up to %llu are missing; policy=%.16s",
 			 (unsigned long long)m->v->head.number, m->v->policy.hash);
@@ -176,7 +178,8 @@ static void note_rebuilt(struct making *m, const struct person *who)
 					  .role = people_role_name(who->role),
 					  .action = "index-rebuilt",
 					  .outcome = "done",
-					  .detail = detail });
+					  .detail = detail,
+					  .follows = lost ? m->v->head.committed.hash : NULL });
 	audit_put_head(m->v, m->batch);
 	if (!m->trail)
 		vault_put_policy(m->v, m->batch);
@@ -240,6 +243,6 @@ enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error 
 		rc = swap(&m, err);
 	else
 		disk_remove_tree(m.stage);
-	/* That the newest head is not in the file of heads yet, opening mends. */
+	/* That the newest head is not signed yet, opening mends. */
 	return rc == RC_OK ? vault_open_index(v, 0, err) : rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* req_status.c: how the store stands, building its index anew, and the audit trail as replies. */
+/* req_status.c: how the store stands, and building its index anew. */
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
@@ -147,13 +147,6 @@ static enum rc people_json(const struct vault *v, json_t **out, struct error *er
 	return RC_OK;
 }
 
-static json_t *audit_json(const struct vault *v)
-{
-	char hex[65];
-	keys_hex(hex, v->head.hash, 32);
-	return json_pack("{s:I, s:s}", "entries", (json_int_t)v->head.number, "head", hex);
-}
-
 enum rc req_status(const struct request *q, struct error *err)
 {
 	struct vault *v = q->v;
@@ -185,7 +178,7 @@ enum rc req_status(const struct request *q, struct error *err)
 	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
 	json_object_set_new(o, "newest", call_json_time(t.newest_us));
 	json_object_set_new(o, "free_bytes", free_bytes(v));
-	json_object_set_new(o, "audit", audit_json(v));
+	json_object_set_new(o, "audit", req_audit_json(v));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
 	json_object_set_new(o, "capture", req_status_capture(v));
 	requests_reply(q, o);
@@ -208,81 +201,4 @@ enum rc req_reindex(const struct request *q, struct error *err)
 		return rc;
 	requests_reply(q, json_pack("{s:I, s:I}", "calls", t.calls, "segments", t.open + t.closed));
 	return RC_OK;
-}
-
-/* ---- the audit trail ---------------------------------------------------------------------------------------------- */
-
-struct listing {
-	const struct request *q;
-	int64_t since_us, until_us;
-	uint64_t skip; /* entries before the last `limit` of those in range */
-};
-
-static bool in_range(const struct listing *l, const struct audit_entry *e)
-{
-	return e->time_us >= l->since_us && e->time_us <= l->until_us;
-}
-
-static bool count_entry(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
-{
-	struct listing *l = ctx;
-	(void)hash;
-	l->skip += in_range(l, e);
-	return true;
-}
-
-static bool print_entry(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
-{
-	struct listing *l = ctx;
-	char hex[65], call[UUID_TEXT];
-	if (!in_range(l, e))
-		return true;
-	if (l->skip) {
-		l->skip--;
-		return true;
-	}
-	keys_hex(hex, hash, 32);
-	json_t *o = json_object();
-	json_object_set_new(o, "number", json_integer((json_int_t)e->number));
-	json_object_set_new(o, "time", call_json_time(e->time_us));
-	json_object_set_new(o, "person", call_json_text(e->person));
-	json_object_set_new(o, "role", call_json_text(e->role));
-	json_object_set_new(o, "action", call_json_text(e->action));
-	json_object_set_new(o, "call",
-			    e->call ? json_string(uuid_text(e->call, call)) : json_null());
-	json_object_set_new(o, "purpose", call_json_text(e->purpose));
-	json_object_set_new(o, "reference", call_json_text(e->reference));
-	json_object_set_new(o, "outcome", call_json_text(e->outcome));
-	json_object_set_new(o, "detail", call_json_text(e->detail));
-	json_object_set_new(o, "hash", json_string(hex));
-	return requests_reply(l->q, o);
-}
-
-enum rc req_audit_list(const struct request *q, struct error *err)
-{
-	struct listing l = { .q = q, .until_us = INT64_MAX };
-	const json_t *j = json_object_get(q->body, "limit");
-	enum rc rc = requests_time(q, "since", &l.since_us, err);
-	if (rc == RC_OK)
-		rc = requests_time(q, "until", &l.until_us, err);
-	if (rc == RC_OK && j && !json_is_null(j) &&
-	    (!json_is_integer(j) || json_integer_value(j) < 0))
-		rc = error_set(err, RC_USAGE, "limit: a number is wanted, 0 for all");
-	uint64_t limit = json_is_integer(j) ? (uint64_t)json_integer_value(j) : 0;
-	if (rc == RC_OK && limit)
-		rc = audit_walk(q->v, count_entry, &l, err);
-	l.skip = l.skip > limit ? l.skip - limit : 0;
-	return rc == RC_OK ? audit_walk(q->v, print_entry, &l, err) : rc;
-}
-
-enum rc req_audit_verify(const struct request *q, struct error *err)
-{
-	uint64_t missing;
-	enum rc rc = audit_check(q->v, &missing, err);
-	if (rc != RC_OK)
-		return rc;
-	json_t *o = audit_json(q->v);
-	json_object_set_new(o, "missing", json_integer((json_int_t)missing));
-	requests_reply(q, o);
-	return rc;
 }

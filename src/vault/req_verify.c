@@ -14,7 +14,7 @@
 
 #include "store/index.pb-c.h"
 #include "vault/access.h"
-#include "vault/parts.h"
+#include "vault/entry.h"
 
 #define LIVE_TRIES 3
 #define GCM_TAG    16
@@ -136,7 +136,7 @@ static void check_memory(struct check *k)
 /* The digest that the audit trail keeps of an ended call; false when there is no such entry. */
 static bool audited_digest(struct vault *v, const struct call *c, char digest[65])
 {
-	uint8_t key[17] = { 'r' }, number[8], *value;
+	uint8_t key[17] = { 'r' }, *value;
 	size_t len;
 	struct error ignored;
 	memcpy(key + 1, c->r.id.b, 16);
@@ -146,16 +146,16 @@ static bool audited_digest(struct vault *v, const struct call *c, char digest[65
 	free(value);
 	if (!m)
 		return false;
-	catalogue_be64(number, (int64_t)m->entry);
+	uint64_t number = m->entry;
 	callspan__index__recorded__free_unpacked(m, NULL);
-	if (index_get(v->index, INDEX_AUDIT, number, sizeof number, &value, &len, &ignored) !=
-	    RC_OK)
+	char *text;
+	if (audit_text(v, number, &text, &len, &ignored) != RC_OK)
 		return false;
-	Callspan__Index__AuditEntry *e = callspan__index__audit_entry__unpack(NULL, len, value);
-	free(value);
-	bool good = e && e->call.len == 16 && memcmp(e->call.data, c->r.id.b, 16) == 0 &&
-		    sscanf(e->detail, "digest=%64[0-9a-f]", digest) == 1;
-	callspan__index__audit_entry__free_unpacked(e, NULL);
+	struct entry x = { 0 };
+	bool good = entry_read(&x, text, len) && x.e.call && uuid_equal(x.e.call, &c->r.id) &&
+		    x.e.detail && sscanf(x.e.detail, "digest=%64[0-9a-f]", digest) == 1;
+	entry_free(&x);
+	free(text);
 	return good;
 }
 

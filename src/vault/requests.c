@@ -55,9 +55,13 @@ static const struct request_row table[] = {
 	{ "verify",       C | M | A | O, AUDITED,
 	  "id",                                                        NULL,             req_verify },
 	{ "audit-list",   C | A,         QUIET,
-	  "since* until* limit#",                                      NULL,             req_audit_list },
+	  "since* until* limit# before# person action call",           NULL,             req_audit_list },
 	{ "audit-verify", C | A | O,     QUIET,
-	  "",                                                          NULL,             req_audit_verify },
+	  "head fd#",                                                  NULL,             req_audit_verify },
+	{ "audit-anchor", C | A | O,     AUDITS_ITSELF,
+	  "",                                                          NULL,             req_audit_anchor },
+	{ "audit-export", C | A,         AUDITS_ITSELF,
+	  "fd#",                                     req_audit_export_check, req_audit_export },
 	{ "person-add",        C,                 AUDITS_ITSELF,
 	  "person role scope new_passphrase passphrase",               NULL,             req_person_add },
 	{ "person-list",       C | A,             QUIET,
@@ -292,6 +296,13 @@ static const char *outcome_name(enum rc rc)
 	}
 }
 
+static void anchor_hourly(struct vault *v)
+{
+	struct error why;
+	if (v->index && audit_hourly(v, &why) != RC_OK)
+		log_error("audit-anchor", "what=\"%s\"", why.text);
+}
+
 enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
 		      vault_reply reply, void *ctx, struct error *err)
 {
@@ -308,6 +319,7 @@ enum rc vault_request(struct vault *v, const struct vault_caller *who, const jso
 	rc = answer(&q, row, err);
 	if (rc == RC_REFUSED || (row->audit == AUDITED && rc != RC_USAGE))
 		audit_outcome(&q, row->name, outcome_name(rc), rc == RC_OK ? NULL : err->text);
+	anchor_hourly(v);
 	segments_forget_open(v);
 	forget_bytes(&q.person, sizeof q.person);
 	return rc;

@@ -87,6 +87,8 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	if (rc == RC_OK)
 		rc = ledger_load(v, err);
 	if (rc == RC_OK)
+		rc = audit_dispute(v, err);
+	if (rc == RC_OK)
 		rc = note_policy(v, err);
 	if (rc != RC_OK) {
 		index_close(v->index);
@@ -148,6 +150,17 @@ enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct er
 	return RC_OK;
 }
 
+enum rc vault_configure(struct vault *v, const struct vault_settings *s, struct error *err)
+{
+	const char *file = s->head_file && *s->head_file ? s->head_file : NULL;
+	if (file && *file != '/')
+		return error_set(err, RC_USAGE, "audit.head-file: a full path is wanted (/...)");
+	free(v->head_file);
+	v->head_file = file ? strdup(file) : NULL;
+	ASSERT(!file || v->head_file);
+	return RC_OK;
+}
+
 void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx)
 {
 	v->now_us = now_us;
@@ -164,6 +177,7 @@ void vault_close(struct vault *v)
 	if (!v)
 		return;
 	free(v->ledger);
+	free(v->head_file);
 	segments_forget_open(v);
 	index_close(v->index);
 	forget_bytes(v, sizeof *v);

@@ -76,6 +76,13 @@ struct vault;
 /* Opens index and secrets, waiting up to wait_ms for another process. One line for: no store, newer version, keys missing. */
 enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err) MUST_USE;
 void vault_close(struct vault *v);
+struct vault_settings {
+	const char *
+		head_file; /* where anchors of the audit trail go too: a full path; NULL or "": nowhere */
+};
+/* What a configuration says of the vault; copied.  RC_USAGE names what is wrong. */
+enum rc vault_configure(struct vault *v, const struct vault_settings *s,
+			struct error *err) MUST_USE;
 /* Have the vault go by another clock (Unix microseconds) than the machine's. */
 void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx);
 

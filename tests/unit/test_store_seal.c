@@ -264,6 +264,12 @@ static void base64_is_read_one_way_only(void **state)
 	assert_false(base64_decode(out, 4, "//4AAQ="));
 	assert_false(base64_decode(out, 4, "//4AAR==")); /* the same bytes, written otherwise */
 	assert_false(base64_decode(out, 4, "//4A AQ=="));
+	for (size_t bit = 0; bit < 8 * strlen(text); bit++) {
+		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+		if (base64_decode(out, 4, text))
+			assert_memory_not_equal(out, "\xff\xfe\x00\x01", 4);
+		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+	}
 	assert_false(base64_decode(out, 4, "//4AAQ==="));
 }
 

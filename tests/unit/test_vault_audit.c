@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
 /* test_vault_audit.c: no change to the audit trail goes unseen. */
+#include "vault/audit_check.h"
 #include "vault_help.h"
 
 static int make(void **state)
@@ -53,9 +54,27 @@ static void put_entry(struct test_vault *t, uint64_t number, const uint8_t *valu
 	assert_int_equal(index_batch_commit(b, &t->err), RC_OK);
 }
 
-static void heads_path(const struct test_vault *t, char path[128])
+static enum rc check(struct test_vault *t)
 {
-	snprintf(path, 128, "%s/vault/audit-heads", t->path);
+	struct audit_verdict verdict;
+	return audit_check(t->v, NULL, 0, &verdict, &t->err);
+}
+
+static void write_entry(struct test_vault *t, const char *action)
+{
+	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = action }, &t->err),
+			 RC_OK);
+}
+
+static void path_of(const struct test_vault *t, const char *name, char path[128])
+{
+	snprintf(path, 128, "%s/vault/%s", t->path, name);
+}
+
+static void shut(struct test_vault *t)
+{
+	vault_close(t->v);
+	t->v = NULL;
 }
 
 static void untouched_trail_is_whole(void **state)
@@ -75,22 +94,78 @@ static void untouched_trail_is_whole(void **state)
 	assert_int_equal(json_array_size(t->replies), 0);
 }
 
-static void altered_entry_is_found(void **state)
+static void any_bit_of_an_entry_is_found(void **state)
 {
 	struct test_vault *t = *state;
 	for (uint64_t n = 1; n <= 6; n++) {
 		size_t len;
 		uint8_t *value = get_entry(t, n, &len);
-		uint8_t *at = memmem(value, len, n == 1 ? "init" : "test", 4);
-		assert_non_null(at);
-		at[1] ^= 1;
-		put_entry(t, n, value, len);
-		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-		at[1] ^= 1;
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			value[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			put_entry(t, n, value, len);
+			if (check(t) != RC_DAMAGED)
+				fail_msg("entry %d, bit %zu: not found", (int)n, bit);
+			value[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		}
 		put_entry(t, n, value, len);
 		free(value);
 	}
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+}
+
+static void lengthened_and_shortened_entries_are_found(void **state)
+{
+	struct test_vault *t = *state;
+	size_t len;
+	uint8_t *value = get_entry(t, 4, &len), more[512];
+	memcpy(more, value, len);
+	more[len] = ' ';
+	put_entry(t, 4, more, len + 1);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	put_entry(t, 4, value, len - 1);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	put_entry(t, 4, (const uint8_t *)"", 0);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	put_entry(t, 4, value, len);
+	free(value);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+}
+
+/* An entry with its own number, key and place, but not written by the vault. */
+static void inserted_entry_is_found(void **state)
+{
+	struct test_vault *t = *state;
+	size_t len[8];
+	uint8_t *value[8];
+	for (uint64_t n = 1; n <= 6; n++)
+		value[n] = get_entry(t, n, &len[n]);
+	/* behind the last */
+	char text[] = "{\"number\":7,\"time\":\"2026-01-01T00:00:00.000000Z\",\"action\":\"test\"}";
+	put_entry(t, 7, (const uint8_t *)text, strlen(text));
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	/* in the middle, those behind it moved up, as they are and with their numbers set right */
+	for (int renumbered = 0; renumbered < 2; renumbered++) {
+		text[10] = '4';
+		put_entry(t, 4, (const uint8_t *)text, strlen(text));
+		for (uint64_t n = 4; n <= 6; n++) {
+			uint8_t copy[512];
+			memcpy(copy, value[n], len[n]);
+			copy[10] = (uint8_t)(copy[10] + renumbered);
+			put_entry(t, n + 1, copy, len[n]);
+		}
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	}
+	put_entry(t, 7, NULL, 0);
+	for (uint64_t n = 1; n <= 6; n++) {
+		put_entry(t, n, value[n], len[n]);
+		free(value[n]);
+	}
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	/* under a key that is no number */
+	struct index_batch *b = index_batch_new(t->v->index);
+	index_batch_put(b, INDEX_AUDIT, "\0\0\0\0\0\0\0\3x", 9, text, strlen(text));
+	assert_int_equal(index_batch_commit(b, &t->err), RC_OK);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
 }
 
 static void removed_entry_is_found(void **state)
@@ -119,105 +194,168 @@ static void swapped_entries_are_found(void **state)
 	free(value[1]);
 }
 
-/* The whole index put back to an older state is a sound chain; the heads beside it tell. */
-static void index_put_back_is_found_by_the_heads(void **state)
+/* What the index knows of the trail's head, for putting it back. Owned by the caller. */
+static uint8_t *get_head(struct test_vault *t, size_t *len)
 {
-	struct test_vault *t = *state;
 	uint8_t *meta;
-	size_t len;
-	struct index_batch *b;
-	assert_int_equal(index_get(t->v->index, INDEX_META, "audit", 5, &meta, &len, &t->err),
+	assert_int_equal(index_get(t->v->index, INDEX_META, "audit", 5, &meta, len, &t->err),
 			 RC_OK);
-	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = "late" }, &t->err),
-			 RC_OK);
-	put_entry(t, 7, NULL, 0);
-	b = index_batch_new(t->v->index);
+	return meta;
+}
+
+static void put_head(struct test_vault *t, const uint8_t *meta, size_t len)
+{
+	struct index_batch *b = index_batch_new(t->v->index);
 	index_batch_put(b, INDEX_META, "audit", 5, meta, len);
 	assert_int_equal(index_batch_commit(b, &t->err), RC_OK);
+}
+
+/* The whole index put back to an older state is a sound chain; the signed head beside it tells, once and for all. */
+static void index_put_back_is_found_by_the_signed_head(void **state)
+{
+	struct test_vault *t = *state;
+	size_t len;
+	uint8_t *meta = get_head(t, &len);
+	write_entry(t, "late");
+	write_entry(t, "later");
+	put_entry(t, 7, NULL, 0);
+	put_entry(t, 8, NULL, 0);
+	put_head(t, meta, len);
 	free(meta);
+	assert_int_equal(check(t), RC_DAMAGED);
 	test_vault_reopen(t);
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
 	assert_non_null(strstr(t->err.text, "put back"));
-	/* An entry written over the gap does not heal it. */
-	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = "other" }, &t->err),
-			 RC_OK);
-	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-}
-
-static void altered_or_missing_heads_are_found(void **state)
-{
-	struct test_vault *t = *state;
-	char path[128];
-	size_t len;
-	heads_path(t, path);
-	uint8_t *text = read_file(path, &len);
-	text[0] = '9';
-	write_file(path, text, len);
-	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-	write_file(path, "", 0);
-	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-	free(text);
-}
-
-/* The file of heads without its last `lines` lines, and `torn` more bytes. */
-static void cut_heads(const struct test_vault *t, unsigned lines, size_t torn)
-{
-	char path[128];
-	size_t len;
-	heads_path(t, path);
-	uint8_t *text = read_file(path, &len);
-	for (; lines; lines--) {
-		uint8_t *end = memrchr(text, '\n', len - 1);
-		len = end ? (size_t)(end + 1 - text) : 0;
-	}
-	write_file(path, text, len - torn);
-	free(text);
-}
-
-/* What a crash between the commit and the end of its line leaves is made good by the next to open the store. */
-static void one_line_short_is_a_crash_and_made_good(void **state)
-{
-	struct test_vault *t = *state;
-	static const struct {
-		unsigned lines;
-		size_t torn;
-	} crashes[] = { { 1, 0 }, { 0, 1 }, { 0, 40 } };
-	for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
-		vault_close(t->v);
-		t->v = NULL;
-		cut_heads(t, crashes[i].lines, crashes[i].torn);
-		test_vault_open(t);
-		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
-		assert_int_equal(
-			audit_write(t->v, &(struct audit_entry){ .action = "next" }, &t->err),
-			RC_OK);
-		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
-	}
-}
-
-static void heads_cut_further_back_are_found_and_not_healed_by_going_on(void **state)
-{
-	struct test_vault *t = *state;
-	vault_close(t->v);
-	t->v = NULL;
-	cut_heads(t, 2, 0);
-	test_vault_open(t);
-	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
-	assert_non_null(strstr(t->err.text, "missing"));
-	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = "next" }, &t->err),
-			 RC_OK);
+	/* Entries written over the gap do not heal it. */
+	write_entry(t, "other");
+	write_entry(t, "another");
 	test_vault_reopen(t);
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "put back"));
+	assert_int_equal(test_audited(t, "trail-disputed", NULL), 1);
 }
 
-/* An append that fails leaves whole lines only, and what it owes is written before anything else is committed. */
-static void line_that_could_not_be_written_stands_before_the_next_commit(void **state)
+/* As above, with the signed head put back too: anchors tell. */
+static void index_and_signed_head_put_back_are_found_by_the_anchors(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len, head_len;
+	uint8_t *meta = get_head(t, &len);
+	path_of(t, "audit-head", path);
+	uint8_t *head = read_file(path, &head_len);
+	write_entry(t, "late");
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	put_entry(t, 7, NULL, 0);
+	put_head(t, meta, len);
+	shut(t);
+	write_file(path, head, head_len);
+	test_vault_open(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "put back"));
+	assert_int_equal(test_audited(t, "trail-disputed", NULL), 0);
+	write_entry(t, "other");
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	write_entry(t, "another");
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	free(meta);
+	free(head);
+}
+
+static void cut_trail_is_found_though_its_head_is_set_right(void **state)
+{
+	struct test_vault *t = *state;
+	size_t len;
+	uint8_t *meta = get_head(t, &len);
+	write_entry(t, "late");
+	put_entry(t, 7, NULL, 0);
+	assert_int_equal(check(t), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "ends at entry 6"));
+	put_head(t, meta, len);
+	free(meta);
+	test_vault_reopen(t);
+	assert_int_equal(check(t), RC_DAMAGED);
+}
+
+static void altered_or_missing_signed_head_is_found_and_not_healed_by_going_on(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len;
+	path_of(t, "audit-head", path);
+	uint8_t *text = read_file(path, &len);
+	/* both halves: one alone is what a crash leaves */
+	text[8] ^= 1;
+	text[4096 + 8] ^= 1;
+	write_file(path, text, len);
+	free(text);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "vault/audit-head"));
+	test_vault_reopen(t);
+	write_entry(t, "next");
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	shut(t);
+	assert_int_equal(unlink(path), 0);
+	test_vault_open(t);
+	write_entry(t, "next");
+	test_vault_reopen(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	assert_int_equal(test_audited(t, "trail-disputed", NULL), 2);
+}
+
+/* What a crash between commit and signing, or in the middle of signing, leaves is made good by the next to open the store. */
+static void one_commit_short_is_a_crash_and_made_good(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len, before_len;
+	path_of(t, "audit-head", path);
+	for (int torn = 0; torn < 2; torn++) {
+		uint8_t *before = read_file(path, &before_len);
+		write_entry(t, "crash");
+		uint8_t *after = read_file(path, &len);
+		assert_int_equal(len, before_len);
+		size_t at = 0;
+		while (before[at] == after[at])
+			at++;
+		/* half of the line, or the head of the commit before */
+		if (torn)
+			memset(after + at / 4096 * 4096 + 100, 0, 156);
+		write_file(path, torn ? after : before, len);
+		free(before);
+		free(after);
+		test_vault_reopen(t);
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+		write_entry(t, "next");
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	}
+	assert_int_equal(test_audited(t, "trail-disputed", NULL), 0);
+}
+
+static void signed_head_put_back_further_is_found(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len;
+	path_of(t, "audit-head", path);
+	uint8_t *text = read_file(path, &len);
+	write_entry(t, "one");
+	write_entry(t, "two");
+	shut(t);
+	write_file(path, text, len);
+	free(text);
+	test_vault_open(t);
+	write_entry(t, "three");
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	assert_non_null(strstr(t->err.text, "the signed head was put back"));
+}
+
+/* Signing that fails leaves the entry, and is done before anything else is committed. */
+static void head_that_could_not_be_signed_is_before_the_next_commit(void **state)
 {
 	struct test_vault *t = *state;
 	char path[128], away[140];
-	heads_path(t, path);
+	path_of(t, "audit-head", path);
 	snprintf(away, sizeof away, "%s.away", path);
 	assert_int_equal(rename(path, away), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -227,11 +365,132 @@ static void line_that_could_not_be_written_stands_before_the_next_commit(void **
 			 RC_FAILED);
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(rename(away, path), 0);
-	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = "three" }, &t->err),
-			 RC_OK);
+	write_entry(t, "three");
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
 	assert_int_equal(test_number(test_reply(t, 0), "entries"), 8);
 	assert_int_equal(test_audited(t, "two", NULL), 0);
+}
+
+/* Anchors of entries 1 (init), 6 and 7, and an entry behind them. */
+static void anchor_twice(struct test_vault *t)
+{
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	write_entry(t, "seventh");
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK); /* nothing new */
+	write_entry(t, "eighth");
+	assert_int_equal(check(t), RC_OK);
+}
+
+static unsigned count_lines(const uint8_t *text, size_t len)
+{
+	unsigned lines = 0;
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	return lines;
+}
+
+/* The file of anchors without line n (from 0), or with it twice. */
+static void write_lines(const char *path, const uint8_t *text, size_t len, unsigned n, bool twice)
+{
+	uint8_t out[1024];
+	size_t at = 0;
+	unsigned line = 0;
+	for (size_t i = 0; i < len; line++) {
+		const uint8_t *end = memchr(text + i, '\n', len - i);
+		assert_non_null(end);
+		size_t line_len = (size_t)(end + 1 - (text + i));
+		for (int copies = line != n ? 1 : twice ? 2 : 0; copies; copies--) {
+			assert_true(at + line_len <= sizeof out);
+			memcpy(out + at, text + i, line_len);
+			at += line_len;
+		}
+		i += line_len;
+	}
+	write_file(path, out, at);
+}
+
+static void anchors_altered_removed_or_doubled_are_found(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len;
+	anchor_twice(t);
+	path_of(t, "audit-heads", path);
+	uint8_t *text = read_file(path, &len);
+	assert_int_equal(count_lines(text, len), 3);
+	for (unsigned n = 0; n < 3; n++) {
+		write_lines(path, text, len, n, false);
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+		assert_non_null(strstr(t->err.text, "missing"));
+		write_lines(path, text, len, n, true);
+		assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	}
+	for (size_t bit = 0; bit < 8 * len; bit++) {
+		text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		write_file(path, text, len);
+		/* What is behind the last newline is what a crash left of a line. */
+		if (check(t) != RC_DAMAGED)
+			fail_msg("bit %zu of the anchors: not found", bit);
+		text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	write_file(path, text, len);
+	free(text);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+}
+
+static void anchors_that_are_gone_are_found_and_not_healed_by_going_on(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	anchor_twice(t);
+	path_of(t, "audit-heads", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	write_file(path, "", 0);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	test_vault_reopen(t);
+	write_entry(t, "next");
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	test_vault_reopen(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+}
+
+/* An anchor is tied in by the entries behind it; one that a crash kept from being noted is found by its line. */
+static void anchor_written_before_a_crash_counts(void **state)
+{
+	struct test_vault *t = *state;
+	size_t len;
+	uint8_t *meta = get_head(t, &len);
+	assert_int_equal(audit_anchor(t->v, &t->err), RC_OK);
+	put_head(t, meta, len);
+	free(meta);
+	test_vault_reopen(t);
+	assert_int_equal(t->v->head.anchor.number, 6);
+	write_entry(t, "next");
+	test_vault_reopen(t);
+	assert_int_equal(t->v->head.anchor.number, 6);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "anchored"), 6);
+	assert_int_equal(test_number(test_reply(t, 0), "unanchored"), 1);
+}
+
+/* What a crash left of a line is cut off by the next. */
+static void torn_anchor_is_none(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	size_t len;
+	path_of(t, "audit-heads", path);
+	uint8_t *text = read_file(path, &len), torn[512];
+	memcpy(torn, text, len);
+	memcpy(torn + len, text, 40);
+	write_file(path, torn, len + 40);
+	free(text);
+	test_vault_reopen(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	anchor_twice(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
 }
 
 static void remove_index(struct test_vault *t)
@@ -278,20 +537,58 @@ static void trail_that_begins_in_the_middle_is_held_against_its_heads(void **sta
 	test_vault_open(t);
 	assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
-	heads_path(t, path);
-	uint8_t *text = read_file(path, &len), *sixth = text;
-	for (int i = 0; i < 5; i++)
-		sixth = (uint8_t *)memchr(sixth, '\n', len) + 1;
-	uint8_t *seventh = (uint8_t *)memchr(sixth, '\n', 300) + 1;
-	memmove(sixth, seventh, len - (size_t)(seventh - text));
-	write_file(path, text, len - (size_t)(seventh - sixth));
-	free(text);
+	path_of(t, "audit-heads", path);
+	/* init's, and that of the entry from which the new chain goes on */
+	uint8_t *text = read_file(path, &len);
+	assert_int_equal(count_lines(text, len), 2);
+	write_lines(path, text, len, 1, false);
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	write_file(path, text, len);
+	free(text);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
 	size_t entry_len;
-	uint8_t *entry = get_entry(t, 7, &entry_len);
+	uint8_t *entry = get_entry(t, 7, &entry_len), *follows;
 	put_entry(t, 7, NULL, 0);
 	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
+	follows = memmem(entry, entry_len, "\"follows\":\"", 11);
+	assert_non_null(follows);
+	follows[12] = follows[12] == 'a' ? 'b' : 'a';
+	put_entry(t, 7, entry, entry_len);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_DAMAGED);
 	free(entry);
+}
+
+static void trail_whose_signed_head_is_gone_too_goes_on_from_its_newest_anchor(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	path_of(t, "audit-head", path);
+	remove_index(t);
+	assert_int_equal(unlink(path), 0);
+	test_vault_open(t);
+	assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+	write_entry(t, "next");
+	test_vault_reopen(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "missing"), 1);
+	assert_int_equal(test_audited(t, "trail-disputed", NULL), 0);
+}
+
+/* Without any head there is nothing to go on from: a trail of its own, from 1. */
+static void trail_of_which_nothing_is_left_begins_anew(void **state)
+{
+	struct test_vault *t = *state;
+	char path[128];
+	remove_index(t);
+	path_of(t, "audit-head", path);
+	assert_int_equal(unlink(path), 0);
+	path_of(t, "audit-heads", path);
+	assert_int_equal(unlink(path), 0);
+	test_vault_open(t);
+	assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+	test_vault_reopen(t);
+	assert_int_equal(test_ask(t, "{'request':'audit-verify'}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "missing"), 0);
 }
 
 /* The file of the index that holds this text. */
@@ -364,16 +661,26 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 	const struct CMUnitTest tests[] = {
 		TEST(untouched_trail_is_whole),
-		TEST(altered_entry_is_found),
+		TEST(any_bit_of_an_entry_is_found),
+		TEST(lengthened_and_shortened_entries_are_found),
 		TEST(removed_entry_is_found),
+		TEST(inserted_entry_is_found),
 		TEST(swapped_entries_are_found),
-		TEST(index_put_back_is_found_by_the_heads),
-		TEST(altered_or_missing_heads_are_found),
-		TEST(one_line_short_is_a_crash_and_made_good),
-		TEST(heads_cut_further_back_are_found_and_not_healed_by_going_on),
-		TEST(line_that_could_not_be_written_stands_before_the_next_commit),
+		TEST(cut_trail_is_found_though_its_head_is_set_right),
+		TEST(index_put_back_is_found_by_the_signed_head),
+		TEST(index_and_signed_head_put_back_are_found_by_the_anchors),
+		TEST(altered_or_missing_signed_head_is_found_and_not_healed_by_going_on),
+		TEST(one_commit_short_is_a_crash_and_made_good),
+		TEST(signed_head_put_back_further_is_found),
+		TEST(head_that_could_not_be_signed_is_before_the_next_commit),
+		TEST(anchors_altered_removed_or_doubled_are_found),
+		TEST(anchors_that_are_gone_are_found_and_not_healed_by_going_on),
+		TEST(anchor_written_before_a_crash_counts),
+		TEST(torn_anchor_is_none),
 		TEST(index_that_is_gone_is_made_anew_and_the_trail_goes_on_from_its_head),
 		TEST(trail_that_begins_in_the_middle_is_held_against_its_heads),
+		TEST(trail_whose_signed_head_is_gone_too_goes_on_from_its_newest_anchor),
+		TEST(trail_of_which_nothing_is_left_begins_anew),
 		TEST(trail_that_can_still_be_read_is_kept),
 		TEST(entries_of_a_batch_given_up_leave_no_trace),
 	};
