@@ -153,6 +153,11 @@ static bool take(struct reader *r, const char *s)
 	return true;
 }
 
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 /* "\u00XX" of a character that is written no other way; 0: it is not one. */
 static char take_escape(struct reader *r)
 {
@@ -166,7 +171,7 @@ static char take_escape(struct reader *r)
 		return '\0';
 	memcpy(hex, r->at, 2);
 	r->at += 2;
-	return keys_unhex(&c, 1, hex) && (c < ' ' || c == 0x7f) ? (char)c : '\0';
+	return keys_unhex(&c, 1, hex) && is_control((char)c) ? (char)c : '\0';
 }
 
 /* A text in quotes that is not empty, NULL otherwise. */
@@ -176,8 +181,9 @@ static const char *take_text(struct reader *r)
 	if (!take(r, "\""))
 		return NULL;
 	while (r->at < r->end && *r->at != '"') {
-		char c = *r->at == '\\' ? take_escape(r) : *r->at++;
-		if (!c)
+		bool plain = *r->at != '\\';
+		char c = plain ? *r->at++ : take_escape(r);
+		if (!c || (plain && is_control(c)))
 			return NULL;
 		*r->texts++ = c;
 	}

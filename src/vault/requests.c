@@ -4,8 +4,14 @@
  *
  *   known request, known members -> person -> role -> the handler's own check of its words -> ingest -> handler
  *
- * A refusal is always audited.  What opens audio audits itself before it does (replay, export, fingerprint); the rest is
- * audited after it was done, where the table says so.
+ * A refusal is always audited; one whose entry cannot be written is still a refusal.  Of the rest the table says:
+ *
+ *   QUIET          nothing: it shows what the role may see, and changes nothing
+ *   AUDITED        "granted" before it is done, and after it how it ended
+ *   AUDITS_ITSELF  the handler writes the entry, when it knows that it will act and before it does (audio opened, rows
+ *                  changed in one commit with their entry); when it fails before that, its failure is told here
+ *
+ * Where the entry before cannot be written, nothing is done.
  */
 #include <string.h>
 
@@ -224,25 +230,32 @@ static enum rc find_person(struct request *q, struct error *err)
 	return RC_OK;
 }
 
-static void audit_outcome(const struct request *q, const char *action, const char *outcome,
-			  const char *detail)
+/* The recording a request names; false: none that can be known.  One that is gone is known by its full id. */
+static bool named_call(const struct request *q, struct uuid *id)
 {
-	struct error err;
-	struct uuid id;
+	struct error ignored;
 	const char *text = requests_text(q, "id");
-	bool known = text && q->v->index && catalogue_find(q->v, text, &id, &err) == RC_OK;
-	struct audit_entry e = { .person = q->person.name,
-				 .role = people_role_name(q->person.role),
-				 .action = action,
-				 .call = known ? &id : NULL,
-				 .purpose = requests_text(q, "purpose"),
-				 .reference = requests_text(q, "reference"),
-				 .outcome = outcome,
-				 .detail = detail };
-	if (!q->v->index)
-		err = q->v->index_fault;
-	if (!q->v->index || audit_write(q->v, &e, &err) != RC_OK)
-		log_error("audit-write", "what=\"%s\"", err.text);
+	return text && (catalogue_find(q->v, text, id, &ignored) == RC_OK || uuid_parse(id, text));
+}
+
+static enum rc audit_outcome(const struct request *q, const char *action, const char *outcome,
+			     const char *detail, struct error *err)
+{
+	struct uuid id;
+	if (!q->v->index) {
+		*err = q->v->index_fault;
+		return RC_DAMAGED;
+	}
+	return audit_write(q->v,
+			   &(struct audit_entry){ .person = q->person.name,
+						  .role = people_role_name(q->person.role),
+						  .action = action,
+						  .call = named_call(q, &id) ? &id : NULL,
+						  .purpose = requests_text(q, "purpose"),
+						  .reference = requests_text(q, "reference"),
+						  .outcome = outcome,
+						  .detail = detail },
+			   err);
 }
 
 static enum rc check_role(const struct request *q, const struct request_row *row, struct error *err)
@@ -257,20 +270,36 @@ static enum rc check_role(const struct request *q, const struct request_row *row
 			 people_role_name(q->person.role), row->name);
 }
 
-static enum rc carry_out(const struct request *q, const struct request_row *row, struct error *err)
+/* How far a request came: what is still to be told of it. */
+struct course {
+	bool granted;     /* its entry is written */
+	bool begun;       /* the handler was called ... */
+	uint64_t entries; /* ... when there were so many entries */
+};
+
+static enum rc carry_out(const struct request *q, const struct request_row *row,
+			 struct course *course, struct error *err)
 {
 	if (!q->v->index) {
 		*err = q->v->index_fault;
 		return RC_DAMAGED;
 	}
 	enum rc rc = ingest_run(q->v, NULL, err);
-	if (rc == RC_OK)
-		rc = row->handle(q, err);
+	if (rc == RC_OK && row->audit == AUDITED && !course->granted) {
+		rc = audit_outcome(q, row->name, "granted", NULL, err);
+		course->granted = rc == RC_OK;
+	}
+	if (rc != RC_OK)
+		return rc;
+	course->begun = true;
+	course->entries = q->v->head.number;
+	rc = row->handle(q, err);
 	return rc == RC_OK ? index_health(q->v->index, err) : rc;
 }
 
 /* An index that cannot be read is made anew by reindex, and by nothing else. */
-static enum rc answer(const struct request *q, const struct request_row *row, struct error *err)
+static enum rc answer(const struct request *q, const struct request_row *row, struct course *course,
+		      struct error *err)
 {
 	struct error health;
 	enum rc rc = check_role(q, row, err);
@@ -278,12 +307,12 @@ static enum rc answer(const struct request *q, const struct request_row *row, st
 		rc = row->check(q, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = carry_out(q, row, err);
+	rc = carry_out(q, row, course, err);
 	bool unreadable = !q->v->index || index_health(q->v->index, &health) != RC_OK;
 	if (rc == RC_OK || !unreadable || row->handle != req_reindex)
 		return rc;
 	rc = reindex_rebuild(q->v, &q->person, err);
-	return rc == RC_OK ? carry_out(q, row, err) : rc;
+	return rc == RC_OK ? carry_out(q, row, course, err) : rc;
 }
 
 static const char *outcome_name(enum rc rc)
@@ -294,6 +323,33 @@ static const char *outcome_name(enum rc rc)
 	case RC_DAMAGED: return "damaged";
 	default: return "failed";
 	}
+}
+
+/* What the audit trail still lacks of a request that ended like this. */
+static bool is_owed(const struct request *q, const struct request_row *row,
+		    const struct course *course, enum rc rc)
+{
+	if (rc == RC_REFUSED || course->granted)
+		return true;
+	return row->audit == AUDITS_ITSELF && course->begun &&
+	       (rc == RC_FAILED || rc == RC_DAMAGED) && q->v->head.number == course->entries;
+}
+
+/* How it ended; whoever was told that something is done must not have done it unseen. */
+static enum rc tell(const struct request *q, const struct request_row *row,
+		    const struct course *course, enum rc rc, struct error *err)
+{
+	struct error why;
+	if (!is_owed(q, row, course, rc))
+		return rc;
+	if (audit_outcome(q, row->name, outcome_name(rc), rc == RC_OK ? NULL : err->text, &why) ==
+	    RC_OK)
+		return rc;
+	log_error("audit-write", "what=\"%s\"", why.text);
+	return rc == RC_OK ? error_set(err, RC_FAILED,
+				       "%s was done, but how it ended could not be audited: %.300s",
+				       row->name, why.text)
+			   : rc;
 }
 
 static void anchor_hourly(struct vault *v)
@@ -308,6 +364,7 @@ enum rc vault_request(struct vault *v, const struct vault_caller *who, const jso
 {
 	struct request q = { .v = v, .who = who, .body = request, .reply = reply, .ctx = ctx };
 	const struct request_row *row = NULL;
+	struct course course = { 0 };
 	err->text[0] = '\0';
 	enum rc rc = find_row(request, &row, err);
 	if (rc == RC_OK)
@@ -316,9 +373,8 @@ enum rc vault_request(struct vault *v, const struct vault_caller *who, const jso
 		rc = find_person(&q, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = answer(&q, row, err);
-	if (rc == RC_REFUSED || (row->audit == AUDITED && rc != RC_USAGE))
-		audit_outcome(&q, row->name, outcome_name(rc), rc == RC_OK ? NULL : err->text);
+	rc = answer(&q, row, &course, err);
+	rc = tell(&q, row, &course, rc, err);
 	anchor_hourly(v);
 	segments_forget_open(v);
 	forget_bytes(&q.person, sizeof q.person);

@@ -31,9 +31,17 @@
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
  *                                                                  when id one more: {"call","ok","what","attested","digest",...};
  *                                                                  RC_DAMAGED when any is not ok
- *   audit-list since until limit                                   one object per entry, oldest first
- *   audit-verify                                                   {"entries":n,"head":hex,"missing":n}: so many of the first
- *                                                                  entries were lost with a damaged index
+ *   audit-list since until limit before person action call         one object per entry, oldest first; limit: the newest so many;
+ *                                                                  before: of those with a smaller number; person, action:
+ *                                                                  exactly this one ("": the system); call: an id or its beginning
+ *   audit-verify head | fd                                         {"entries","head","key","anchored","unanchored","missing",...}:
+ *                                                                  the newest entry that the head given (or else the newest anchor)
+ *                                                                  covers, and how many came after it; so many of the first
+ *                                                                  entries were lost with a damaged index.  head: "NUMBER HASH" or
+ *                                                                  "HASH"; fd: a file of anchors.  RC_DAMAGED names the first fault
+ *   audit-anchor                                                   signs the head; the same object
+ *   audit-export  fd*                                              the trail for public tools (docs/audit.md) goes to fd; then
+ *                                                                  {"entries","anchors","head","bytes","sha256"}
  *   person-add        person* role* scope new_passphrase passphrase  one object, as person-list has it
  *   person-role       person* role* scope new_passphrase passphrase  likewise; without scope everything is seen
  *   person-disable    person*                                        likewise
