@@ -316,6 +316,13 @@ static bool party_matches(const char *pattern, const char party[2][POLICY_NUMBER
 	       (party[1][0] && policy_number_matches(pattern, party[1]));
 }
 
+static bool in_group(const struct policy *p, uint8_t group, const char party[2][POLICY_NUMBER])
+{
+	const struct policy_group *g = &p->groups[group];
+	return policy_group_has(p, g, party[0]) ||
+	       (party[1][0] && policy_group_has(p, g, party[1]));
+}
+
 static bool header_matches(const struct policy_node *n, const struct facts *f)
 {
 	static const char *const names[] = {
@@ -336,7 +343,7 @@ static bool header_matches(const struct policy_node *n, const struct facts *f)
 	return value.len && policy_text_matches(n->pattern, value.p, value.len);
 }
 
-static bool leaf_is_true(const struct policy_node *n, const struct facts *f)
+static bool leaf_is_true(const struct policy *p, const struct policy_node *n, const struct facts *f)
 {
 	switch ((enum policy_test)n->test) {
 	case POLICY_TEST_ADDRESS:
@@ -349,6 +356,10 @@ static bool leaf_is_true(const struct policy_node *n, const struct facts *f)
 		return party_matches(n->pattern, f->from) || party_matches(n->pattern, f->to);
 	case POLICY_TEST_FROM: return party_matches(n->pattern, f->from);
 	case POLICY_TEST_TO: return party_matches(n->pattern, f->to);
+	case POLICY_TEST_GROUP:
+		return in_group(p, n->which, f->from) || in_group(p, n->which, f->to);
+	case POLICY_TEST_FROM_GROUP: return in_group(p, n->which, f->from);
+	case POLICY_TEST_TO_GROUP: return in_group(p, n->which, f->to);
 	case POLICY_TEST_HEADER: return header_matches(n, f);
 	case POLICY_TEST_ALL:
 	case POLICY_TEST_ANY:
@@ -363,7 +374,7 @@ static bool is_true(const struct policy *p, uint32_t at, const struct facts *f)
 	const struct policy_node *n = &p->nodes[at];
 	bool any = n->test == POLICY_TEST_ANY;
 	if (n->test > POLICY_TEST_NOT)
-		return leaf_is_true(n, f);
+		return leaf_is_true(p, n, f);
 	if (n->test == POLICY_TEST_NOT)
 		return !is_true(p, at + 1, f);
 	for (uint32_t i = at + 1; i < n->end; i = p->nodes[i].end)

@@ -65,14 +65,15 @@ enum rc policy_choice(struct policy_reading *r, const yaml_node_t *n, const char
 	return policy_wrong_choice(r, n, "value", choices, count);
 }
 
-enum rc policy_count(struct policy_reading *r, const yaml_node_t *n, uint32_t max, uint32_t *out)
+enum rc policy_count(struct policy_reading *r, const yaml_node_t *n, uint32_t least, uint32_t most,
+		     uint32_t *out)
 {
 	const char *s = policy_word(n, 12);
 	char *end = NULL;
 	unsigned long v = s ? strtoul(s, &end, 10) : 0;
 	char text[64];
-	snprintf(text, sizeof text, "a number from 1 to %u is wanted here", max);
-	if (!s || !isdigit((unsigned char)s[0]) || *end || v < 1 || v > max)
+	snprintf(text, sizeof text, "a number from %u to %u is wanted here", least, most);
+	if (!s || !isdigit((unsigned char)s[0]) || *end || v < least || v > most)
 		return policy_wrong(r, n, text);
 	*out = (uint32_t)v;
 	return RC_OK;
@@ -129,6 +130,22 @@ enum rc policy_list(struct policy_reading *r, yaml_node_t *n, const char *wanted
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {
 		enum rc rc = read(r, yaml_document_get_node(&r->document, *i), into);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+enum rc policy_named(struct policy_reading *r, yaml_node_t *n, const char *wanted,
+		     enum rc (*read)(struct policy_reading *r, yaml_node_t *key,
+				     yaml_node_t *value))
+{
+	if (n->type != YAML_MAPPING_NODE)
+		return policy_wrong(r, n, wanted);
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
+		enum rc rc = read(r, yaml_document_get_node(&r->document, p->key),
+				  yaml_document_get_node(&r->document, p->value));
 		if (rc != RC_OK)
 			return rc;
 	}

@@ -25,6 +25,7 @@ struct policy_reading {
 	struct error *err;
 	struct policy_name default_class;
 	struct policy_name rule_class[POLICY_RULES]; /* "": the default */
+	struct policy_name node_group[POLICY_NODES]; /* "": the condition is not of a group */
 	unsigned depth;                              /* of the condition in hand */
 	bool orphans_given;
 };
@@ -36,7 +37,7 @@ struct policy_key {
 	policy_reader read;
 	bool required;
 };
-#define POLICY_KEYS 12 /* a table has so many at most */
+#define POLICY_KEYS 16 /* a table has so many at most */
 
 /* RC_USAGE with the place and what is wrong there. */
 enum rc policy_wrong(struct policy_reading *r, const yaml_node_t *n, const char *what) MUST_USE;
@@ -53,20 +54,35 @@ const char *policy_word(const yaml_node_t *n, size_t room);
 /* One of `count` words: its index. */
 enum rc policy_choice(struct policy_reading *r, const yaml_node_t *n, const char *const *choices,
 		      size_t count, uint8_t *out) MUST_USE;
-/* A number from 1 to `max`. */
-enum rc policy_count(struct policy_reading *r, const yaml_node_t *n, uint32_t max,
+/* A number from `least` to `most`. */
+enum rc policy_count(struct policy_reading *r, const yaml_node_t *n, uint32_t least, uint32_t most,
 		     uint32_t *out) MUST_USE;
 enum rc policy_mapping(struct policy_reading *r, yaml_node_t *n, const struct policy_key *keys,
 		       size_t count, void *into) MUST_USE;
 /* Each item of a list, by `read`. */
 enum rc policy_list(struct policy_reading *r, yaml_node_t *n, const char *wanted,
 		    policy_reader read, void *into) MUST_USE;
+/* Each pair of a mapping whose keys are names that the file gives. */
+enum rc policy_named(struct policy_reading *r, yaml_node_t *n, const char *wanted,
+		     enum rc (*read)(struct policy_reading *r, yaml_node_t *key,
+				     yaml_node_t *value)) MUST_USE;
 /* Remember a class by its name, to be looked up when all is read. */
 enum rc policy_class_name(struct policy_reading *r, const yaml_node_t *n,
 			  struct policy_name *out) MUST_USE;
 
-/* The class of that name, or NULL. */
-const struct policy_class *policy_class_find(const struct policy *p, const char *name);
+/* policy_retention.c: the key `retention`. */
+enum rc policy_read_retention(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+
+/* policy_rights.c: the keys `purposes`, `export`, `two-persons`, `purge`; what they leave out. */
+enum rc policy_read_purposes(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+enum rc policy_read_export(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+enum rc policy_read_two_persons(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+enum rc policy_read_purge(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+void policy_rights_default(struct policy *p);
+
+/* policy_groups.c: the key `groups`; the groups that conditions name. */
+enum rc policy_read_groups(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;
+enum rc policy_groups_settle(struct policy_reading *r) MUST_USE;
 
 /* policy_record.c: the keys `own` and `record`; what they leave out; the classes that rules name. */
 enum rc policy_read_own(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;

@@ -138,11 +138,25 @@ static enum rc value_header(struct policy_reading *r, yaml_node_t *n, struct pol
 	return policy_mapping(r, n, keys, 2, node);
 }
 
+/* Its place among the groups is known when all is read. */
+static enum rc value_group(struct policy_reading *r, yaml_node_t *n, struct policy_node *node)
+{
+	struct policy_name *wanted = &r->node_group[node - r->policy->nodes];
+	const char *name = policy_word(n, sizeof wanted->name);
+	if (!name)
+		return policy_wrong(r, n, "the name of a group is wanted here");
+	snprintf(wanted->name, sizeof wanted->name, "%s", name);
+	wanted->mark = n->start_mark;
+	return RC_OK;
+}
+
 static const read_value values[] = {
 	[POLICY_TEST_ADDRESS] = value_network,    [POLICY_TEST_FROM_ADDRESS] = value_network,
 	[POLICY_TEST_TO_ADDRESS] = value_network, [POLICY_TEST_DIRECTION] = value_direction,
 	[POLICY_TEST_NUMBER] = value_number,      [POLICY_TEST_FROM] = value_number,
-	[POLICY_TEST_TO] = value_number,          [POLICY_TEST_HEADER] = value_header,
+	[POLICY_TEST_TO] = value_number,          [POLICY_TEST_GROUP] = value_group,
+	[POLICY_TEST_FROM_GROUP] = value_group,   [POLICY_TEST_TO_GROUP] = value_group,
+	[POLICY_TEST_HEADER] = value_header,
 };
 
 static enum rc read_leaf(struct policy_reading *r, yaml_node_t *n, enum policy_test test)
@@ -173,7 +187,7 @@ static enum rc read_test(struct policy_reading *r, yaml_node_t *n, enum policy_t
 	return rc;
 }
 
-static enum rc read_group(struct policy_reading *r, yaml_node_t *n, enum policy_test test)
+static enum rc read_conditions(struct policy_reading *r, yaml_node_t *n, enum policy_test test)
 {
 	uint32_t at = 0;
 	enum rc rc = open_node(r, n, test, &at);
@@ -199,18 +213,21 @@ READ_TEST(read_direction, POLICY_TEST_DIRECTION)
 READ_TEST(read_number, POLICY_TEST_NUMBER)
 READ_TEST(read_from, POLICY_TEST_FROM)
 READ_TEST(read_to, POLICY_TEST_TO)
+READ_TEST(read_of_group, POLICY_TEST_GROUP)
+READ_TEST(read_from_group, POLICY_TEST_FROM_GROUP)
+READ_TEST(read_to_group, POLICY_TEST_TO_GROUP)
 READ_TEST(read_header, POLICY_TEST_HEADER)
 
 static enum rc read_all(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	return read_group(r, n, POLICY_TEST_ALL);
+	return read_conditions(r, n, POLICY_TEST_ALL);
 }
 
 static enum rc read_any(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	return read_group(r, n, POLICY_TEST_ANY);
+	return read_conditions(r, n, POLICY_TEST_ANY);
 }
 
 static enum rc read_not(struct policy_reading *r, yaml_node_t *n, void *into)
@@ -231,6 +248,9 @@ static const struct policy_key condition_keys[] = {
 	{ "number", read_number, false },
 	{ "from", read_from, false },
 	{ "to", read_to, false },
+	{ "group", read_of_group, false },
+	{ "from-group", read_from_group, false },
+	{ "to-group", read_to_group, false },
 	{ "header", read_header, false },
 	{ "all", read_all, false },
 	{ "any", read_any, false },

@@ -15,6 +15,7 @@
 #include "base/net.h"
 #include "base/rc.h"
 #include "base/uuid.h"
+#include "base/zone.h"
 
 /* ---- layout of a store -------------------------------------------------------------- */
 
@@ -484,7 +485,9 @@ enum orphans { ORPHANS_OFF, ORPHANS_AFTER_START, ORPHANS_ON };
 enum policy_action { POLICY_RECORD, POLICY_SKIP, POLICY_NEVER };
 enum policy_calls { POLICY_CALLS_ALL, POLICY_CALLS_EXTERNAL, POLICY_CALLS_RULES };
 
-#define POLICY_PATTERN  48 /* bytes of a pattern, with its NUL */
+#define POLICY_PATTERN  48           /* bytes of a pattern, with its NUL */
+#define POLICY_BYTES    (64u * 1024) /* of the file, at most */
+#define POLICY_CLASSES  16
 #define POLICY_NETWORKS 32
 #define POLICY_DOMAINS  32
 #define POLICY_NUMBERS  64
@@ -513,6 +516,9 @@ enum policy_test {
 	POLICY_TEST_NUMBER,       /* `pattern` is of either party */
 	POLICY_TEST_FROM,
 	POLICY_TEST_TO,
+	POLICY_TEST_GROUP, /* either party is of group `which` */
+	POLICY_TEST_FROM_GROUP,
+	POLICY_TEST_TO_GROUP,
 	POLICY_TEST_HEADER /* `pattern` is of the header value `which`, an enum policy_header */
 };
 
@@ -544,9 +550,10 @@ struct policy_rule {
 struct policy {
 	char name[32];
 	char hash[65]; /* hex SHA-256 of the file */
-	struct policy_class classes[16];
+	struct policy_class classes[POLICY_CLASSES];
 	uint32_t classes_count;
 	uint32_t default_class; /* index */
+	struct zone zone;       /* of calendar months */
 	uint32_t purposes;      /* bit n: purpose n of policy_purpose_names is allowed */
 	bool plain_export;      /* export and replay -o without protection */
 
@@ -604,10 +611,23 @@ enum rc policy_read(struct policy *p, const char *path, struct error *err) MUST_
 /* The same from memory; `name` stands for the file in errors. */
 enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name,
 		     struct error *err) MUST_USE;
-/* The class of that name; the default class when the policy has none of that name. */
-const struct policy_class *policy_class_named(const struct policy *p, const char *name);
-/* When a recording of this class that ended at end_us expires (calendar months in local time; 29 February → 28). */
-int64_t policy_expiry_us(const struct policy_class *c, int64_t end_us);
+#define POLICY_TWOS 3
+extern const char *const policy_two_names[POLICY_TWOS]; /* of bit n of enum policy_two */
+#define POLICY_ROLES 3
+extern const char
+	*const policy_role_names[POLICY_ROLES]; /* of bit n of enum role: those of purpose_roles */
+/* The class of that name, or NULL. */
+const struct policy_class *policy_class_find(const struct policy *p, const char *name);
+/* When a recording of this class that ended at end_us expires.  A class that the policy does not have is as its longest
+ * one: a slip of the pen destroys nothing early. */
+int64_t policy_expiry_us(const struct policy *p, const char *class, int64_t end_us);
+/* So many calendar months later in the policy's time zone: the same day of the month, or the last where there is none
+ * (29 February + 12 → 28 February), and the same time of day; docs/policy.md says what of a clock that is changed. */
+int64_t policy_months_us(const struct policy *p, int64_t from_us, uint32_t months);
+/* The group of that name, or NULL. */
+const struct policy_group *policy_group_find(const struct policy *p, const char *name);
+/* Is this number or word, as policy_number() gives it, one of the group? */
+bool policy_group_has(const struct policy *p, const struct policy_group *g, const char *number);
 
 /* ---- index (src/store/index.c): an ordered key-value store ------------------------------- */
 

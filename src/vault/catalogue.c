@@ -85,11 +85,10 @@ int64_t catalogue_expiry(struct vault *v, const struct call *c)
 {
 	if (c->r.state != CALL_ENDED)
 		return 0;
-	const struct policy_class *class = policy_class_named(&v->policy, c->class);
 	int64_t from_us = c->r.end_us ? c->r.end_us : c->r.start_us;
 	if (c->r.imported && !c->r.retain_from_call && c->r.imported_us)
 		from_us = c->r.imported_us;
-	int64_t expiry_us = policy_expiry_us(class, from_us),
+	int64_t expiry_us = policy_expiry_us(&v->policy, c->class, from_us),
 		grace_us = holds_grace_us(v, &c->r.id);
 	return expiry_us > grace_us ? expiry_us : grace_us;
 }

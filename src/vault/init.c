@@ -18,8 +18,7 @@
 
 #include "vault/parts.h"
 
-#define POLICY_BYTES 65536
-#define NOT_CHOSEN   ((uid_t)-1)
+#define NOT_CHOSEN ((uid_t)-1)
 
 /* ---- what must be so before anything is made ----------------------------------------------------------- */
 

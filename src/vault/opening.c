@@ -140,6 +140,10 @@ static enum rc check_policy(const struct request *q, const struct opening *o, st
 	if (!(p->purposes & 1u << o->purpose))
 		return error_set(err, RC_REFUSED, "the policy in force (%s) does not allow %s",
 				 p->name, o->purpose_name);
+	if (!(p->purpose_roles[o->purpose] & (unsigned)q->person.role))
+		return error_set(err, RC_REFUSED,
+				 "the policy in force (%s) does not allow %s to your role (%s)",
+				 p->name, o->purpose_name, people_role_name(q->person.role));
 	if (o->fd >= 0 && !p->plain_export)
 		return error_set(err, RC_REFUSED,
 				 "the policy in force (%s) lets no recording leave unprotected",

@@ -5,6 +5,8 @@
 
 #include "store/store.h"
 
+#define HOUR_US INT64_C(1772532000000000)
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_classes(const struct policy *p)
@@ -13,9 +15,27 @@ static void check_classes(const struct policy *p)
 	for (uint32_t i = 0; i < p->classes_count; i++) {
 		const struct policy_class *c = &p->classes[i];
 		ASSERT(!c->days != !c->months);
-		ASSERT(policy_expiry_us(c, INT64_C(1772532000000000)) > INT64_C(1772532000000000));
-		ASSERT(policy_class_named(p, c->name) == c);
+		int64_t until_us = policy_expiry_us(p, c->name, HOUR_US);
+		ASSERT(policy_class_find(p, c->name) == c);
+		ASSERT(until_us > HOUR_US && until_us <= policy_expiry_us(p, "", HOUR_US));
 	}
+}
+
+/* Each purpose that is allowed may be stated by somebody; groups lie one behind another. */
+static void check_rights(const struct policy *p)
+{
+	const unsigned all = ROLE_CONTROLLER | ROLE_MANAGER | ROLE_STAFF;
+	uint32_t end = 0;
+	for (int i = 0; i < PURPOSES; i++)
+		ASSERT(p->purpose_roles[i] && !(p->purpose_roles[i] & ~all));
+	ASSERT(!(p->purposes >> PURPOSES) && !(p->two_persons >> POLICY_TWOS));
+	ASSERT(p->max_share >= 1 && p->max_share <= 100);
+	for (uint32_t i = 0; i < p->groups_count; i++) {
+		const struct policy_group *g = &p->groups[i];
+		ASSERT(g->count && g->first == end && policy_group_find(p, g->name) == g);
+		end += g->count;
+	}
+	ASSERT(end == p->members_count);
 }
 
 /* Conditions lie within the one they stand in, and each that has parts has at least one. */
@@ -27,6 +47,8 @@ static void check_node(const struct policy *p, uint32_t at, unsigned depth)
 	ASSERT(depth <= 3 * POLICY_DEPTH + 1);
 	ASSERT(!leaf || n->end == at + 1);
 	ASSERT(n->test != POLICY_TEST_NOT || p->nodes[at + 1].end == n->end);
+	if (n->test >= POLICY_TEST_GROUP && n->test <= POLICY_TEST_TO_GROUP)
+		ASSERT(n->which < p->groups_count);
 	ASSERT(n->test != POLICY_TEST_HEADER || n->which < POLICY_HEADERS);
 	ASSERT(memchr(n->pattern, '\0', sizeof n->pattern) && n->network.bits <= 128);
 	for (uint32_t i = at + 1; !leaf && i < n->end; i = p->nodes[i].end) {
@@ -60,8 +82,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check_classes(&p);
+	check_rights(&p);
 	check_patterns(&p, p.numbers, p.numbers_count);
 	check_patterns(&p, p.nevers, p.nevers_count);
+	check_patterns(&p, p.members, p.members_count);
 	for (uint32_t i = 0; i < p.rules_count; i++) {
 		ASSERT(p.rules[i].when < p.nodes_count && p.rules[i].class < p.classes_count);
 		check_node(&p, p.rules[i].when, 1);

@@ -15,6 +15,7 @@ static const char policy_text[] =
 	"policy: p\npurposes: []\nexport: { plain: refuse }\n"
 	"retention: { default: short, classes: { short: { days: 7 }, long: { days: 90 } } }\n"
 	"own: { networks: [ 10.0.0.0/8 ], domains: [ lab ], numbers: [ \"2???\", \"+4420*\" ] }\n"
+	"groups: { sales: [ \"20?\", \"+44*7\" ], night: [ desk ] }\n"
 	"record:\n"
 	"  calls: external\n"
 	"  dtmf: keep\n"
@@ -27,6 +28,8 @@ static const char policy_text[] =
 	"    - { when: { any: [ { from: \"1*2\" }, { to: [ \"3*\", \"?4*\" ] } ], not: { "
 	"direction: "
 	"inbound } }, do: skip }\n"
+	"    - { when: { from-group: [ sales, night ], not: { to-group: sales } }, do: record }\n"
+	"    - { when: { group: night }, do: never }\n"
 	"    - { when: { number: \"*9*9*\", address: 10.0.0.0/31 }, do: record }\n";
 
 static const struct policy *the_policy(void)

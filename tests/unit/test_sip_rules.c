@@ -111,6 +111,60 @@ static void rules_decide_by_what_the_invite_says(void **state)
 	}
 }
 
+#define GROUPS                                                                                     \
+	"groups: { sales: [ \"1??\", \"+44207946*\" ], desk: [ reception, \"200\" ], none: [ "     \
+	"\"9*\" ] "                                                                                \
+	"}\n"
+#define RULE(when, then)                                                                           \
+	GROUPS "record: { rules: [ { when: { " when " }, do: record, class: long } ] }\n", then
+
+/* 100 calls 200. */
+static void a_class_is_given_by_group_number_line_and_direction(void **state)
+{
+	static const struct {
+		const char *record, *class, *from, *to, *extra;
+	} cases[] = {
+		{ RULE("group: sales", "long"), NULL, NULL, "" },
+		{ RULE("group: desk", "long"), NULL, NULL, "" },
+		{ RULE("group: none", "short"), NULL, NULL, "" },
+		{ RULE("group: [ none, desk ]", "long"), NULL, NULL, "" },
+		{ RULE("from-group: sales", "long"), NULL, NULL, "" },
+		{ RULE("from-group: desk", "short"), NULL, NULL, "" },
+		{ RULE("to-group: sales", "short"), NULL, NULL, "" },
+		{ RULE("to-group: desk", "long"), NULL, NULL, "" },
+		{ RULE("from-group: sales, to-group: desk", "long"), NULL, NULL, "" },
+		{ RULE("from-group: sales, to-group: [ sales, none ]", "short"), NULL, NULL, "" },
+		{ RULE("not: { group: none }", "long"), NULL, NULL, "" },
+		{ RULE("not: { group: [ none, sales ] }", "short"), NULL, NULL, "" },
+		/* by another form of the number, by a word, by who asserts it */
+		{ RULE("from-group: sales", "long"), "<sip:0044207946000@lab>", NULL, "" },
+		{ RULE("to-group: desk", "long"), NULL, "<sip:Reception@lab>", "" },
+		{ RULE("from-group: sales", "short"), "<sip:anonymous@anonymous.invalid>", NULL,
+		  "" },
+		{ RULE("from-group: sales", "long"), "<sip:anonymous@anonymous.invalid>", NULL,
+		  "P-Asserted-Identity: <tel:+44-20-7946-123>\r\n" },
+		/* by number, line and direction */
+		{ RULE("number: \"20?\"", "long"), NULL, NULL, "" },
+		{ RULE("to-address: 10.0.0.2", "long"), NULL, NULL, "" },
+		{ OWN RULE("direction: outbound", "long"), "<sip:2001@lab>",
+		  "<sip:07700900123@lab>", "" },
+		{ OWN RULE("direction: inbound", "short"), "<sip:2001@lab>",
+		  "<sip:07700900123@lab>", "" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct sip_lab l;
+		lab_with(&l, cases[i].record);
+		l.from = cases[i].from ? cases[i].from : l.from;
+		l.to = cases[i].to ? cases[i].to : l.to;
+		l.extra = cases[i].extra;
+		say(&l, 0, "INVITE 1 a - z1", NULL);
+		if (strcmp(l.opened.retention, cases[i].class) != 0)
+			fail_msg("%zu: %s -> %s", i, cases[i].record, l.opened.retention);
+		lab_free(&l);
+	}
+}
+
 static void direction_is_told_by_numbers_then_domains_then_addresses(void **state)
 {
 	static const struct {
@@ -460,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_decide_by_what_the_invite_says),
+		cmocka_unit_test(a_class_is_given_by_group_number_line_and_direction),
 		cmocka_unit_test(direction_is_told_by_numbers_then_domains_then_addresses),
 		cmocka_unit_test(external_leaves_out_what_stays_inside),
 		cmocka_unit_test(skipped_call_is_followed_and_its_media_discarded),

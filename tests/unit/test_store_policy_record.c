@@ -91,6 +91,44 @@ static void everything_at_once(void **state)
 	assert_int_equal(policy.nodes[8].which, DIRECTION_INBOUND);
 }
 
+static void groups_are_named_before_or_after_they_are_given(void **state)
+{
+	static const char text[] =
+		"record:\n"
+		"  rules:\n"
+		"    - { when: { group: night }, do: skip }\n"
+		"    - { when: { from-group: [ sales, night ], to-group: sales }, do: record }\n"
+		"groups:\n"
+		"  sales: [ 2???, \"+44 207 946*\" ]\n"
+		"  night: [ desk ]\n";
+	struct error err = { "" };
+	(void)state;
+	if (parse(text, &err) != RC_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(policy.groups_count, 2);
+	assert_int_equal(policy.members_count, 3);
+	const struct policy_group *sales = policy_group_find(&policy, "sales");
+	const struct policy_group *night = policy_group_find(&policy, "night");
+	assert_non_null(sales);
+	assert_non_null(night);
+	assert_null(policy_group_find(&policy, "day"));
+	assert_true(policy_group_has(&policy, sales, "2001"));
+	assert_true(policy_group_has(&policy, sales, "442079460001"));
+	assert_false(policy_group_has(&policy, sales, "desk"));
+	assert_true(policy_group_has(&policy, night, "desk"));
+	static const struct {
+		uint8_t test, which;
+	} nodes[] = { { POLICY_TEST_ALL, 0 },        { POLICY_TEST_GROUP, 1 },
+		      { POLICY_TEST_ALL, 0 },        { POLICY_TEST_ANY, 0 },
+		      { POLICY_TEST_FROM_GROUP, 0 }, { POLICY_TEST_FROM_GROUP, 1 },
+		      { POLICY_TEST_TO_GROUP, 0 } };
+	assert_int_equal(policy.nodes_count, sizeof nodes / sizeof nodes[0]);
+	for (size_t i = 0; i < policy.nodes_count; i++) {
+		assert_int_equal(policy.nodes[i].test, nodes[i].test);
+		assert_int_equal(policy.nodes[i].which, nodes[i].which);
+	}
+}
+
 static void lines_never_recorded_turn_unknown_media_off_unless_it_is_asked_for(void **state)
 {
 	struct error err;
@@ -168,7 +206,8 @@ static void wrong_files_are_refused_with_place_and_choices(void **state)
 		  ":5:35: at least one" },
 		{ "record: { rules: [ { when: { interface: x } } ] }\n",
 		  ":5:30: unknown key; the choices are: address, from-address, to-address, "
-		  "direction, number, from, to, header, all, any, not" },
+		  "direction, number, from, to, group, from-group, to-group, header, all, any, "
+		  "not" },
 		{ "record: { rules: [ { when: { direction: up } } ] }\n",
 		  ":5:41: unknown value; the choices are: unknown, inbound, outbound, internal" },
 		{ "record: { rules: [ { when: { header: { name: subject, matches: x } } } ] }\n",
@@ -180,6 +219,19 @@ static void wrong_files_are_refused_with_place_and_choices(void **state)
 		  ":5:58: the class is not one of retention.classes" },
 		{ "record: { rules: [ { when: { to: 1 }, do: skip, class: long } ] }\n",
 		  ":5:56: a call that is not recorded" },
+		{ "groups: [ sales ]\n", ":5:9: a mapping of group names" },
+		{ "groups: { Sales: [ 1 ] }\n", ":5:11: a group's name" },
+		{ "groups: { sales: 1 }\n", ":5:18: a list of number patterns" },
+		{ "groups: { sales: [] }\n", ":5:18: at least one number pattern" },
+		{ "groups: { sales: [ \"\" ] }\n", ":5:20: a number pattern" },
+		{ "groups: { a: [ 1 ], a: [ 2 ] }\n", ":5:21: this group stands here twice" },
+		{ "groups: { a: [ 1 ] }\n"
+		  "record: { rules: [ { when: { group: b }, do: skip } ] }\n",
+		  ":6:37: this is not one of the groups" },
+		{ "record: { rules: [ { when: { to-group: [ a, 1* ] }, do: skip } ] }\n",
+		  ":5:45: the name of a group" },
+		{ "record: { rules: [ { when: { from-group: a }, do: skip } ] }\n",
+		  ":5:42: this is not one of the groups" },
 		{ "record: { rules: [ { when: &a { not: *a }, do: skip } ] }\n",
 		  "conditions stand in conditions too deeply" },
 		{ "record: { rules: [ { when: { not: { not: { not: { not: { not: { not: { not: { "
@@ -215,6 +267,7 @@ static void what_a_policy_holds_is_bounded(void **state)
 		{ "own: { networks: [", "10.0.0.1, ", POLICY_NETWORKS },
 		{ "own: { domains: [", "a, ", POLICY_DOMAINS },
 		{ "own: { numbers: [", "1, ", POLICY_NUMBERS },
+		{ "groups: { a: [", "1, ", POLICY_MEMBERS },
 		{ "record: { never: [", "1, ", POLICY_NEVERS },
 		{ "record: { rules: [", "{ when: { to: 1 }, do: skip }, ", POLICY_RULES },
 		{ "record: { rules: [",
@@ -229,6 +282,15 @@ static void what_a_policy_holds_is_bounded(void **state)
 		if (rc != RC_USAGE || !strstr(err.text, "too many"))
 			fail_msg("%s -> %d %s", cases[i].list, (int)rc, err.text);
 	}
+	for (unsigned n = POLICY_GROUPS; n <= POLICY_GROUPS + 1; n++) {
+		char text[1024] = "groups: { ";
+		for (unsigned i = 0; i < n; i++)
+			snprintf(text + strlen(text), sizeof text - strlen(text), "g%u: [ 1 ], ",
+				 i);
+		strcat(text, "}\n");
+		assert_int_equal(parse(text, &err), n > POLICY_GROUPS ? RC_USAGE : RC_OK);
+	}
+	assert_non_null(strstr(err.text, "too many groups"));
 }
 
 static void numbers_are_compared_by_what_they_mean(void **state)
@@ -283,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_that_says_nothing_records_every_call),
 		cmocka_unit_test(everything_at_once),
+		cmocka_unit_test(groups_are_named_before_or_after_they_are_given),
 		cmocka_unit_test(
 			lines_never_recorded_turn_unknown_media_off_unless_it_is_asked_for),
 		cmocka_unit_test(where_calls_are_left_out_unknown_media_is_too),

@@ -249,6 +249,19 @@ static void purpose_outside_the_policy_is_refused_and_audited(void **state)
 	assert_string_equal(test_text(last, "call"), id);
 }
 
+static void purpose_of_another_role_is_refused_and_audited(void **state)
+{
+	struct test_vault *t = *state;
+	t->v->policy.purpose_roles[policy_purpose("complaint")] = ROLE_MANAGER | ROLE_STAFF;
+	assert_int_equal(test_ask(t, ask_export, id, fd, ""), RC_REFUSED);
+	assert_non_null(strstr(t->err.text, "complaint"));
+	assert_non_null(strstr(t->err.text, "(controller)"));
+	nothing_came_out();
+	assert_int_equal(test_ask_as(t, "mia", ask_export, id, fd, ""), RC_OK);
+	assert_int_equal(test_audited(t, "export", "refused"), 1);
+	assert_int_equal(test_audited(t, "export", "granted"), 1);
+}
+
 static void policy_that_forbids_plain_copies_refuses_files(void **state)
 {
 	struct test_vault *t = *state;
@@ -328,6 +341,7 @@ int main(void)
 		TEST(call_without_audio_is_one_line, make_lab),
 		TEST(wrong_words_are_answered_with_the_choices, make_lab),
 		TEST(purpose_outside_the_policy_is_refused_and_audited, make_strict),
+		TEST(purpose_of_another_role_is_refused_and_audited, make_lab),
 		TEST(policy_that_forbids_plain_copies_refuses_files, make_strict),
 		TEST(staff_may_not_open_a_recording, make_lab),
 		TEST(sealed_audio_opens_with_the_passphrase_alone, make_sealed),
