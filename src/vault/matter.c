@@ -32,15 +32,27 @@ static void check_of(uint8_t check[32], uint32_t number, const uint8_t key[KEY_B
 	forget_bytes(in, sizeof in);
 }
 
-static int open_file(const struct vault *v, char path[STORE_PATH])
+static int open_file(const struct vault *v, int flags, char path[STORE_PATH])
 {
 	disk_path(path, v->store, MATTERS_FILE);
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 }
 
 static off_t place_of(uint32_t number)
 {
 	return (off_t)number * (off_t)sizeof(struct matter_slot);
+}
+
+/* What stands in the place of a destroyed key, twice. */
+static const char destroyed[] = "callspan: this key is destroyed\n";
+_Static_assert(sizeof destroyed - 1 == KEY_BYTES, "fills half a slot");
+
+static enum rc read_slot(int fd, const char *path, uint32_t number, struct matter_slot *slot,
+			 struct error *err)
+{
+	if (pread(fd, slot, sizeof *slot, place_of(number)) != (ssize_t)sizeof *slot)
+		return error_set(err, RC_DAMAGED, "%s has no key %u", path, number);
+	return RC_OK;
 }
 
 /* The key of a slot.  RC_NOT_FOUND: there is none any more. */
@@ -50,18 +62,22 @@ static enum rc read_key(const struct vault *v, uint32_t number, uint8_t key[KEY_
 	char path[STORE_PATH];
 	struct matter_slot slot;
 	uint8_t check[32];
-	int fd = open_file(v, path);
+	int fd = open_file(v, 0, path);
 	if (fd < 0)
-		return error_errno(err, RC_FAILED, errno, "%s", path);
-	ssize_t n = pread(fd, &slot, sizeof slot, place_of(number));
+		return error_errno(err, errno == ENOENT ? RC_DAMAGED : RC_FAILED, errno, "%s",
+				   path);
+	enum rc rc = read_slot(fd, path, number, &slot, err);
 	close(fd);
-	if (n != (ssize_t)sizeof slot)
-		return error_set(err, RC_DAMAGED, "%s has no key %u", path, number);
+	if (rc != RC_OK)
+		return rc;
 	check_of(check, number, slot.key);
-	bool good = memcmp(check, slot.check, sizeof check) == 0;
+	if (memcmp(slot.key, destroyed, KEY_BYTES) == 0)
+		rc = error_set(err, RC_NOT_FOUND, "this key was destroyed");
+	else if (memcmp(check, slot.check, sizeof check) != 0)
+		rc = error_set(err, RC_DAMAGED, "%s: key %u is damaged", path, number);
 	memcpy(key, slot.key, KEY_BYTES);
 	forget_bytes(&slot, sizeof slot);
-	return good ? RC_OK : RC_NOT_FOUND;
+	return rc;
 }
 
 static enum rc write_slot(int fd, const char *path, uint32_t number, const struct matter_slot *slot,
@@ -80,24 +96,34 @@ static enum rc write_slot(int fd, const char *path, uint32_t number, const struc
 		    : error_set(err, RC_FAILED, "%s: key %u reads back otherwise", path, number);
 }
 
+/* A new file has its name on the disk before its first key is relied upon. */
+static enum rc find_end(const struct vault *v, int fd, const char *path, uint32_t *number,
+			struct error *err)
+{
+	char dir[STORE_PATH];
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	/* What a crash left of a slot is passed over. */
+	*number = (uint32_t)((st.st_size + 63) / 64);
+	disk_path(dir, v->store, "vault");
+	return st.st_size ? RC_OK : disk_sync_dir(dir, err);
+}
+
 enum rc matter_new(struct vault *v, uint32_t *number, struct error *err)
 {
 	char path[STORE_PATH];
-	struct stat st;
 	struct matter_slot slot;
-	int fd = open_file(v, path);
+	int fd = open_file(v, O_CREAT, path);
 	if (fd < 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
-	enum rc rc = RC_OK;
-	if (fstat(fd, &st) != 0)
-		rc = error_errno(err, RC_FAILED, errno, "%s", path);
-	/* What a crash left of a slot is passed over. */
-	*number = rc == RC_OK ? (uint32_t)((st.st_size + 63) / 64) : 0;
-	random_bytes(slot.key, sizeof slot.key);
-	check_of(slot.check, *number, slot.key);
-	if (rc == RC_OK)
+	enum rc rc = find_end(v, fd, path, number, err);
+	if (rc == RC_OK) {
+		random_bytes(slot.key, sizeof slot.key);
+		check_of(slot.check, *number, slot.key);
 		rc = write_slot(fd, path, *number, &slot, err);
-	forget_bytes(&slot, sizeof slot);
+		forget_bytes(&slot, sizeof slot);
+	}
 	close(fd);
 	return rc;
 }
@@ -130,16 +156,16 @@ enum rc matter_open(struct vault *v, uint32_t number, const struct uuid *id, con
 
 enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err)
 {
-	static const char text[] = "callspan: this key is destroyed\n";
-	_Static_assert(sizeof text == 33, "fills half a slot");
 	char path[STORE_PATH];
 	struct matter_slot slot;
-	int fd = open_file(v, path);
+	int fd = open_file(v, 0, path);
 	if (fd < 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
-	memcpy(slot.key, text, 32);
-	memcpy(slot.check, text, 32);
-	enum rc rc = write_slot(fd, path, number, &slot, err);
+	enum rc rc = read_slot(fd, path, number, &slot, err);
+	memcpy(slot.key, destroyed, KEY_BYTES);
+	memcpy(slot.check, destroyed, KEY_BYTES);
+	if (rc == RC_OK)
+		rc = write_slot(fd, path, number, &slot, err);
 	close(fd);
 	return rc;
 }
