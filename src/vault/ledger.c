@@ -75,10 +75,19 @@ void ledger_delete(struct vault *v, struct index_batch *b, enum index_family f, 
 	add_line(v, f, key, key_len, NULL, 0);
 }
 
-static int open_file(const struct vault *v, char path[STORE_PATH])
+/* A file that is made has its name on the disk before anything relies on it. */
+static enum rc open_file(const struct vault *v, char path[STORE_PATH], int *fd, struct error *err)
 {
+	char dir[STORE_PATH];
 	disk_path(path, v->store, LEDGER_FILE);
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	disk_path(dir, v->store, "vault");
+	enum rc rc = v->ledger_end ? RC_OK : disk_sync_dir(dir, err);
+	if (rc != RC_OK)
+		close(*fd);
+	return rc;
 }
 
 /* Behind what is committed, whatever a failure before has left there. */
@@ -104,10 +113,11 @@ enum rc ledger_append(struct vault *v, struct index_batch *b, struct error *err)
 	uint8_t end[8];
 	if (!v->ledger_len)
 		return RC_OK;
-	int fd = open_file(v, path);
-	if (fd < 0)
-		return error_errno(err, RC_FAILED, errno, "%s", path);
-	enum rc rc = append(fd, v, path, err);
+	int fd;
+	enum rc rc = open_file(v, path, &fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = append(fd, v, path, err);
 	close(fd);
 	catalogue_be64(end, (int64_t)(v->ledger_end + v->ledger_len));
 	index_batch_put(b, INDEX_META, mark, sizeof mark - 1, end, sizeof end);
@@ -139,22 +149,26 @@ static enum rc committed_end(struct vault *v, uint64_t *end, struct error *err)
 	return RC_OK;
 }
 
+static uint64_t file_bytes(const struct vault *v, char path[STORE_PATH])
+{
+	struct stat st;
+	disk_path(path, v->store, LEDGER_FILE);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 enum rc ledger_load(struct vault *v, struct error *err)
 {
 	char path[STORE_PATH];
-	struct stat st;
 	enum rc rc = committed_end(v, &v->ledger_end, err);
 	if (rc != RC_OK)
 		return rc;
-	disk_path(path, v->store, LEDGER_FILE);
-	if (stat(path, &st) != 0)
-		st.st_size = 0;
-	if ((uint64_t)st.st_size < v->ledger_end)
+	uint64_t bytes = file_bytes(v, path);
+	if (bytes < v->ledger_end)
 		return error_set(
 			err, RC_DAMAGED,
 			"%s is shorter than it was: holds and requests may be missing from it",
 			path);
-	if ((uint64_t)st.st_size > v->ledger_end && truncate(path, (off_t)v->ledger_end) != 0)
+	if (bytes > v->ledger_end && truncate(path, (off_t)v->ledger_end) != 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	return RC_OK;
 }
@@ -185,6 +199,30 @@ static bool replay_line(struct index_batch *b, char *line)
 	return good;
 }
 
+static void rescue_family(struct vault *v, struct index_batch *b, enum index_family f)
+{
+	struct index_cursor *c = index_cursor_new(v->index, f, NULL, 0, false);
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	while (index_cursor_next(c, &key, &key_len, &value, &value_len))
+		ledger_put(v, b, f, key, key_len, value, value_len);
+	index_cursor_free(c);
+}
+
+bool ledger_rescue(struct vault *v, struct index_batch *b)
+{
+	char path[STORE_PATH];
+	struct error ignored;
+	uint64_t end;
+	if (committed_end(v, &end, &ignored) != RC_OK || file_bytes(v, path) >= end)
+		return false;
+	for (size_t i = 0; i < FAMILIES; i++)
+		rescue_family(v, b, families[i].family);
+	v->ledger_end = 0;
+	log_warning("ledger-lost", "what=\"holds and requests are taken from the index\"");
+	return true;
+}
+
 enum rc ledger_replay(struct vault *v, struct index_batch *b, struct error *err)
 {
 	char path[STORE_PATH], *text, *rest = NULL;
@@ -195,7 +233,7 @@ enum rc ledger_replay(struct vault *v, struct index_batch *b, struct error *err)
 	enum rc rc = disk_read(path, LEDGER_BYTES, &text, &len, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	char *last = memrchr(text, '\n', len);
+	const char *last = memrchr(text, '\n', len);
 	len = last ? (size_t)(last - text) + 1 : 0;
 	text[len] = '\0';
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))

@@ -9,7 +9,7 @@
  *   audit_commit(): append the lines, sync -> commit the batch, which also notes how long the ledger is now
  *
  * Killed in between, the next to open the vault cuts off what no commit knows of.  Where the index was lost,
- * ledger_replay() puts the rows into the new one.  A line is "FAMILY KEY VALUE" in hex ("-": deleted); what a row knows
+ * ledger_replay() puts the rows into the new one; where the file was, ledger_rescue() makes it anew from the index.  A line is "FAMILY KEY VALUE" in hex ("-": deleted); what a row knows
  * of people is sealed (matter.h), so an old line tells nothing once its key is gone.
  */
 #ifndef CALLSPAN_VAULT_LEDGER_H
@@ -29,6 +29,9 @@ enum rc ledger_load(struct vault *v, struct error *err) MUST_USE;
 enum rc ledger_append(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
 /* After it: the batch is in the index, or (not done) its lines are dropped with it. */
 void ledger_settle(struct vault *v, bool done);
+/* Is the file shorter than the index (still open) says?  Then put the index's rows into a batch of a new one, and their
+ * lines into a new file with the next ledger_append(). */
+bool ledger_rescue(struct vault *v, struct index_batch *b);
 /* Put all rows of the ledger into a batch of a new index. */
 enum rc ledger_replay(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
 

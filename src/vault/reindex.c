@@ -113,6 +113,7 @@ struct making {
 	struct index_batch *batch; /* of the new index */
 	unsigned long segments;    /* whose memory was saved */
 	bool trail;                /* the audit trail was saved */
+	bool rescued;              /* what the ledger has lost was taken from the old index */
 };
 
 /* All rows of a family; false: some could not be read. */
@@ -158,6 +159,7 @@ static void save_old(struct making *m)
 		return;
 	save_trail(m);
 	(void)copy_family(m, v->index, INDEX_SEGMENTS, &m->segments);
+	m->rescued = ledger_rescue(v, m->batch);
 	index_close(v->index);
 	v->index = NULL;
 }
@@ -215,13 +217,15 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 	if (!m->trail)
 		rc = audit_take_up(m->v, err);
 	if (rc == RC_OK)
-		rc = ledger_replay(m->v, m->batch, err);
+		rc = m->rescued ? ledger_append(m->v, m->batch, err)
+				: ledger_replay(m->v, m->batch, err);
 	if (rc == RC_OK) {
 		note_rebuilt(m, who);
 		rc = index_batch_commit(m->batch, err);
 	} else {
 		index_batch_drop(m->batch);
 	}
+	ledger_settle(m->v, rc == RC_OK);
 	index_close(m->index);
 	return rc;
 }
