@@ -103,20 +103,29 @@ int64_t holds_grace_us(struct vault *v, const struct uuid *call)
 	return (int64_t)us;
 }
 
-/* The call's timer, once nothing holds it any more. */
-static enum rc let_go(struct vault *v, struct index_batch *b, const struct uuid *id,
-		      struct error *err)
+/* All that is undone in one batch is undone at one time: so what is done twice to a call (its last two ties) is done
+ * alike, and leaves one timer. */
+static int64_t untie_time_us(struct vault *v)
+{
+	if (!v->untied_us)
+		v->untied_us = vault_now_us(v);
+	return v->untied_us;
+}
+
+/* Whichever of its ties is undone last gives the call the longest grace, so none needs to know of the others. */
+static enum rc give_grace(struct vault *v, struct index_batch *b, const struct uuid *id,
+			  struct error *err)
 {
 	uint8_t key[17], until[8];
 	struct call *c;
-	enum rc rc = catalogue_get(v, id, &c, err);
+	int64_t grace_us = untie_time_us(v) + v->policy.grace_days * DAY_US;
+	enum rc rc = v->policy.grace_days ? catalogue_get(v, id, &c, err) : RC_NOT_FOUND;
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	int64_t grace_us = vault_now_us(v) + v->policy.grace_days * DAY_US;
-	if (v->policy.grace_days && c->expiry_us && c->expiry_us < grace_us) {
-		grace_key(key, id);
-		catalogue_be64(until, grace_us);
-		ledger_put(v, b, INDEX_HOLDS, key, sizeof key, until, sizeof until);
+	grace_key(key, id);
+	catalogue_be64(until, grace_us);
+	ledger_put(v, b, INDEX_HOLDS, key, sizeof key, until, sizeof until);
+	if (c->expiry_us && c->expiry_us < grace_us) {
 		c->expiry_us = grace_us;
 		catalogue_put(b, c, NULL);
 	}
@@ -124,18 +133,35 @@ static enum rc let_go(struct vault *v, struct index_batch *b, const struct uuid 
 	return RC_OK;
 }
 
-enum rc holds_untie(struct vault *v, struct index_batch *b, const struct uuid *holder,
-		    const struct uuid *call, struct error *err)
+static void drop_tie(struct vault *v, struct index_batch *b, const struct uuid *holder,
+		     const struct uuid *call)
 {
 	uint8_t key[TIE_KEY];
-	struct uuid holders[2];
-	size_t n = holds_of(v, call, holders, 2);
 	tie_key(key, 'c', call, holder);
 	ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
 	tie_key(key, 'h', holder, call);
 	ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
-	bool last = n == 1 && uuid_equal(&holders[0], holder);
-	return last ? let_go(v, b, call, err) : RC_OK;
+}
+
+bool holds_tied(struct vault *v, const struct uuid *holder, const struct uuid *call)
+{
+	uint8_t key[TIE_KEY], *value;
+	size_t len;
+	struct error ignored; /* index_health() keeps it */
+	tie_key(key, 'c', call, holder);
+	if (index_get(v->index, INDEX_HOLDS, key, sizeof key, &value, &len, &ignored) != RC_OK)
+		return false;
+	free(value);
+	return true;
+}
+
+enum rc holds_untie(struct vault *v, struct index_batch *b, const struct uuid *holder,
+		    const struct uuid *call, struct error *err)
+{
+	if (!holds_tied(v, holder, call))
+		return index_health(v->index, err);
+	drop_tie(v, b, holder, call);
+	return give_grace(v, b, call, err);
 }
 
 struct untying {
@@ -165,19 +191,26 @@ enum rc holds_untie_all(struct vault *v, struct index_batch *b, const struct uui
 	return u.rc == RC_OK ? index_health(v->index, err) : u.rc;
 }
 
+struct forgetting {
+	struct vault *v;
+	struct index_batch *b;
+	const struct uuid *call;
+};
+
+static bool forget_one(void *ctx, const struct uuid *holder)
+{
+	const struct forgetting *f = ctx;
+	drop_tie(f->v, f->b, holder, f->call);
+	return true;
+}
+
 void holds_forget(struct vault *v, struct index_batch *b, const struct uuid *call)
 {
-	uint8_t key[TIE_KEY];
-	struct uuid holders[16];
-	size_t n = holds_of(v, call, holders, 16);
-	for (size_t i = 0; i < n && i < 16; i++) {
-		tie_key(key, 'c', call, &holders[i]);
-		ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
-		tie_key(key, 'h', &holders[i], call);
-		ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
-	}
-	if (holds_grace_us(v, call)) {
-		grace_key(key, call);
-		ledger_delete(v, b, INDEX_HOLDS, key, 17);
-	}
+	uint8_t key[17];
+	struct forgetting f = { .v = v, .b = b, .call = call };
+	walk(v, 'c', call, forget_one, &f);
+	if (!holds_grace_us(v, call))
+		return;
+	grace_key(key, call);
+	ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
 }

@@ -5,7 +5,7 @@
  * A call is tied to each of its holders: a hold, or an open request.  While one tie is left, no purge takes it.  When the
  * last is gone the call's own timer counts again, but not before the policy's grace is over.
  *
- *   INDEX_HOLDS  'm' ‖ holder            -> the hold itself (req_hold.c)
+ *   INDEX_HOLDS  'm', 'a', 'n' ‖ ...     -> the holds themselves (hold.h)
  *                'c' ‖ call ‖ holder     -> (nothing)
  *                'h' ‖ holder ‖ call     -> (nothing)
  *                'g' ‖ call              -> be64: it lives until then at least
@@ -20,7 +20,10 @@
 /* Tie a call to a holder; done again, it changes nothing. */
 void holds_tie(struct vault *v, struct index_batch *b, const struct uuid *holder,
 	       const struct uuid *call);
-/* Undo one tie.  Was it the call's last, the call lives on for the policy's grace at least. */
+/* Is there such a tie?  What is in a batch does not count yet. */
+bool holds_tied(struct vault *v, const struct uuid *holder, const struct uuid *call);
+/* Undo one tie: the call lives on for the policy's grace at least.  Where there is none, nothing happens.  The batch must
+ * change nothing else of the call's row. */
 enum rc holds_untie(struct vault *v, struct index_batch *b, const struct uuid *holder,
 		    const struct uuid *call, struct error *err) MUST_USE;
 /* Undo all ties of a holder; *count (may be NULL): how many there were. */

@@ -131,6 +131,7 @@ void ledger_settle(struct vault *v, bool done)
 	free(v->ledger);
 	v->ledger = NULL;
 	v->ledger_len = 0;
+	v->untied_us = 0;
 }
 
 /* ---- opening ---------------------------------------------------------------------------------- */

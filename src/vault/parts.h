@@ -457,6 +457,7 @@ struct vault {
 	size_t ledger_len;
 	uint64_t ledger_end; /* bytes of the ledger that are committed */
 	char *head_file;     /* owned: the outside file for anchors; NULL: none */
+	int64_t untied_us;   /* when the ties that the batch at hand undoes are undone; 0: none */
 };
 
 /* Unix microseconds by the vault's clock: everything about retention and audit goes by this. */
