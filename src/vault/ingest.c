@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "store/index.pb-c.h"
+#include "vault/hold.h"
 #include "vault/parts.h"
 
 #define CALLS_A_BATCH 1000
@@ -46,6 +47,7 @@ struct taking {
 	uint32_t places_count;
 	unsigned dirty;
 	struct index_batch *batch;
+	struct hold_net *net; /* borrowed */
 	struct error *err;
 };
 
@@ -115,6 +117,17 @@ static void audit_recorded(struct taking *t, const struct call *c)
 	index_batch_put(t->batch, INDEX_META, key, sizeof key, value, len);
 }
 
+/* A conversation that has moved takes its holds with it before any row of the batch is held against them. */
+static enum rc follow_dirty(struct taking *t)
+{
+	enum rc rc = RC_OK;
+	for (uint32_t i = 0; i < t->places_count && rc == RC_OK; i++) {
+		if (t->places[i].dirty)
+			rc = hold_net_follow(t->net, t->batch, t->places[i].call, t->err);
+	}
+	return rc;
+}
+
 static void put_dirty(struct taking *t)
 {
 	for (uint32_t i = 0; i < t->places_count && t->dirty; i++) {
@@ -125,15 +138,19 @@ static void put_dirty(struct taking *t)
 		t->dirty--;
 		p->call->expiry_us = catalogue_expiry(t->v, p->call);
 		catalogue_put(t->batch, p->call, &p->keys);
+		hold_net_catch(t->net, t->batch, p->call);
 	}
 }
 
 /* Rows and cursor together.  RC_AGAIN: that is all that was asked for. */
 static enum rc commit(struct taking *t)
 {
+	enum rc rc = t->dirty ? follow_dirty(t) : RC_OK;
+	if (rc != RC_OK)
+		return rc;
 	put_dirty(t);
 	segments_put(t->batch, t->name, &t->row);
-	enum rc rc = audit_commit(t->v, t->batch, t->err);
+	rc = audit_commit(t->v, t->batch, t->err);
 	t->batch = index_batch_new(t->v->index);
 	if (rc == RC_OK && t->limits->commits && ++t->commits >= t->limits->commits)
 		return RC_AGAIN;
@@ -547,15 +564,13 @@ static enum rc take_segment(struct taking *t)
 	return take_open_segment(t);
 }
 
-enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err)
+static enum rc take_segments(struct vault *v, const struct ingest_limits *limits,
+			     struct hold_net *net, struct error *err)
 {
 	char **names;
 	size_t count;
 	unsigned commits = 0;
-	segments_forget_open(v);
-	enum rc rc = reindex_finish(v, err);
-	if (rc == RC_OK)
-		rc = segments_names(v, &names, &count, err);
+	enum rc rc = segments_names(v, &names, &count, err);
 	if (rc != RC_OK)
 		return rc;
 	for (size_t i = 0; i < count && rc == RC_OK; i++) {
@@ -564,11 +579,27 @@ enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct e
 				    .commits = commits,
 				    .name = names[i],
 				    .batch = index_batch_new(v->index),
+				    .net = net,
 				    .err = err };
 		rc = take_segment(&t);
 		commits = t.commits;
 		let_go(&t);
 	}
 	segments_names_free(names, count);
+	return rc;
+}
+
+enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err)
+{
+	struct hold_net *net = NULL;
+	segments_forget_open(v);
+	enum rc rc = reindex_finish(v, err);
+	if (rc == RC_OK)
+		rc = hold_end_pending(v, err);
+	if (rc == RC_OK)
+		rc = hold_net_open(v, &net, err);
+	if (rc == RC_OK)
+		rc = take_segments(v, limits, net, err);
+	hold_net_free(net);
 	return rc == RC_OK ? index_health(v->index, err) : rc;
 }

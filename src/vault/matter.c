@@ -160,7 +160,8 @@ enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err)
 	struct matter_slot slot;
 	int fd = open_file(v, 0, path);
 	if (fd < 0)
-		return error_errno(err, RC_FAILED, errno, "%s", path);
+		return error_errno(err, errno == ENOENT ? RC_DAMAGED : RC_FAILED, errno, "%s",
+				   path);
 	enum rc rc = read_slot(fd, path, number, &slot, err);
 	memcpy(slot.key, destroyed, KEY_BYTES);
 	memcpy(slot.check, destroyed, KEY_BYTES);

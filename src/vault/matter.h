@@ -25,7 +25,7 @@ enum rc matter_seal(struct vault *v, uint32_t number, const struct uuid *id, con
 /* The reverse; out has len - MATTER_OVERHEAD bytes.  RC_NOT_FOUND: the key was destroyed; RC_DAMAGED. */
 enum rc matter_open(struct vault *v, uint32_t number, const struct uuid *id, const uint8_t *in,
 		    size_t len, void *out, struct error *err) MUST_USE;
-/* Overwrite the key in place, sync, read back.  Done again, it does nothing. */
+/* Overwrite the key in place, sync, read back.  Done again, it does nothing.  RC_DAMAGED: there is no such key. */
 enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err) MUST_USE;
 
 #endif

@@ -15,7 +15,7 @@
  *   party.c      numbers -> keyed hashes
  *   audit.c      the audit trail: a chain of hashes;  entry.c  an entry as text;  heads.c  its signed heads
  *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
- *   holds.c      what keeps a recording past its time
+ *   holds.c      what keeps a recording past its time;  hold*.c  the holds that people make
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   people.c     who has which role and sees what, and their passphrase boxes
  *   rotate.c     other key pairs for the vault

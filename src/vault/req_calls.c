@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vault/access.h"
+#include "vault/hold.h"
 #include "vault/parts.h"
 
 #define LIMIT_USUAL 50
@@ -230,6 +231,15 @@ static enum rc walk_party(const struct request *q, const struct wanted *w, struc
 	return rc;
 }
 
+/* The call, with the names of what holds it. */
+static json_t *call_with_holds(const struct request *q, const struct call *c,
+			       enum call_json_kind kind)
+{
+	json_t *o = call_json(c, kind, q->person.role == ROLE_OPERATOR);
+	json_object_set_new(json_object_get(o, "retention"), "holds", hold_names(q->v, &c->r.id));
+	return o;
+}
+
 static enum rc print(const struct request *q, const struct found *f, struct error *err)
 {
 	bool more = true;
@@ -239,8 +249,7 @@ static enum rc print(const struct request *q, const struct found *f, struct erro
 		if (rc != RC_OK)
 			return rc;
 		catalogue_open(q->v, c);
-		more = requests_reply(
-			q, call_json(c, CALL_JSON_LIST, q->person.role == ROLE_OPERATOR));
+		more = requests_reply(q, call_with_holds(q, c, CALL_JSON_LIST));
 		call_row_free(c);
 	}
 	return RC_OK;
@@ -297,7 +306,7 @@ enum rc req_show(const struct request *q, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	catalogue_open(q->v, c);
-	json_t *o = call_json(c, CALL_JSON_SHOW, q->person.role == ROLE_OPERATOR);
+	json_t *o = call_with_holds(q, c, CALL_JSON_SHOW);
 	rc = add_members(q, c, o, err);
 	call_row_free(c);
 	if (rc == RC_OK)

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "vault/hold.h"
+#include "vault/holds.h"
 #include "vault/parts.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
@@ -15,9 +17,30 @@
 struct tally {
 	json_int_t calls, talking, open_calls, unattested;
 	json_int_t open, closed, damaged, bytes;
-	json_int_t expiring;
+	json_int_t expiring, held_past;
+	json_int_t holds, asked;
 	int64_t oldest_us, newest_us;
 };
+
+/* A call whose time is over, and which is there because something holds it. */
+static enum rc tally_past(struct vault *v, const struct call *call, struct tally *t,
+			  struct error *err)
+{
+	bool held = false;
+	if (!call->expiry_us || call->expiry_us > vault_now_us(v))
+		return RC_OK;
+	enum rc rc = holds_held(v, &call->r.id, &held, err);
+	t->held_past += held;
+	return rc;
+}
+
+static bool tally_hold(void *ctx, const struct hold *h)
+{
+	struct tally *t = ctx;
+	t->holds++;
+	t->asked += h->state == HOLD_ASKED;
+	return true;
+}
 
 static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
 {
@@ -37,6 +60,7 @@ static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
 		t->talking += call->r.state == CALL_TALKING;
 		t->unattested += !call->attested;
 		t->expiring += call->expiry_us && call->expiry_us < soon;
+		rc = tally_past(v, call, t, err);
 		if (!t->oldest_us || call->r.start_us < t->oldest_us)
 			t->oldest_us = call->r.start_us;
 		if (call->r.start_us > t->newest_us)
@@ -157,6 +181,8 @@ enum rc req_status(const struct request *q, struct error *err)
 	if (rc == RC_OK)
 		rc = tally_segments(v, &t, err);
 	if (rc == RC_OK)
+		rc = hold_walk(v, false, tally_hold, &t, err);
+	if (rc == RC_OK)
 		rc = people_json(v, &people, err);
 	if (rc != RC_OK)
 		return rc;
@@ -180,6 +206,9 @@ enum rc req_status(const struct request *q, struct error *err)
 	json_object_set_new(o, "free_bytes", free_bytes(v));
 	json_object_set_new(o, "audit", req_audit_json(v));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
+	json_object_set_new(o, "holds",
+			    json_pack("{s:I, s:I, s:I}", "active", t.holds, "release_asked",
+				      t.asked, "calls_past_their_time", t.held_past));
 	json_object_set_new(o, "capture", req_status_capture(v));
 	requests_reply(q, o);
 	return RC_OK;

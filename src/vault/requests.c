@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "vault/hold.h"
 #include "vault/parts.h"
 
 #define C ROLE_CONTROLLER
@@ -54,6 +55,17 @@ static const struct request_row table[] = {
 	  "id purpose reference passphrase",                           req_digits_check, req_digits },
 	{ "coverage",     C | M | O,     QUIET,
 	  "since* until* gap*",                                        NULL,             req_coverage },
+	{ "hold-add",     C | M,         AUDITS_ITSELF,
+	  "ids* party conversation since* until* standing? reason reference",
+	                                                               req_hold_add_check, req_hold_add },
+	{ "hold-release", C | M,         AUDITS_ITSELF,
+	  "hold reason confirm? passphrase",                           NULL,             req_hold_release },
+	{ "hold-cancel-release", C | M,  AUDITS_ITSELF,
+	  "hold",                                                      NULL,             req_hold_cancel },
+	{ "hold-list",    C | M | A | O, QUIET,
+	  "all?",                                                      NULL,             req_hold_list },
+	{ "hold-show",    C | M,         QUIET,
+	  "hold",                                                      NULL,             req_hold_show },
 	{ "status",       C | M | A | O, QUIET,
 	  "",                                                          NULL,             req_status },
 	{ "reindex",      C | O,         AUDITED,
@@ -156,7 +168,7 @@ const char *requests_choices(const char *const *names, size_t count, char *buf, 
 static enum rc find_row(const json_t *body, const struct request_row **row, struct error *err)
 {
 	const char *names[ROWS];
-	char choices[400];
+	char choices[480];
 	const char *name = json_string_value(json_object_get(body, "request"));
 	for (size_t i = 0; i < ROWS; i++) {
 		names[i] = table[i].name;

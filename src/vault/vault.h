@@ -26,6 +26,17 @@
  *                                                                  then {"summary":{...,"kinds","capture","verdict"}}
  *   fingerprint  id* purpose* reference* passphrase              {"streams":[{"track","ssrc","src","dst","payload_type","packets",
  *                                                                "payload_sha1"}]}: what was recorded, as a hash of each stream
+ *   hold-add reason* reference* ids|party|conversation since until standing
+ *                                                                  one hold: {"hold":"H-12","state","kind","standing","party",
+ *                                                                  "since","until","conversation","reason","reference","calls",
+ *                                                                  "by","added","release_asked_by","release_asked",
+ *                                                                  "released_by","released","release_reason"}; ids is an array,
+ *                                                                  since, until and standing are of a party's calls
+ *   hold-release  hold* reason confirm passphrase                  the hold: "released", or "release-asked" where the policy
+ *                                                                  wants two persons; the second confirms, with a passphrase
+ *   hold-cancel-release  hold*                                     the hold, active again
+ *   hold-list  all                                                 one object per hold that has not ended, oldest first
+ *   hold-show  hold*                                               the hold, and "held_calls": [ids]
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
