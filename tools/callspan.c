@@ -32,6 +32,8 @@ static const struct command commands[] = {
 	  "Hear a recording on the sound device, or write it as WAV.", cmd_replay },
 	{ "export",  "ID -o FILE --purpose P --reference R [--format wav|flac|opus|pcap] [--track caller|callee] [--conceal]",
 	  "Write a recording to a file.", cmd_export },
+	{ "hold",    "add --reason TEXT --reference REF (ID... | --party N [--since T] [--until T] [--standing] | --conversation ID) | release H-N [--reason TEXT] [--confirm | --cancel] | list [--all] | show H-N [--json]",
+	  "Keep recordings past their time while a matter is open, and let them go.", cmd_hold },
 	{ "coverage", "[--since T] [--until T] [--gap PERCENT] [--json]",
 	  "Tell which answered calls were recorded whole, and what is missing of the others.", cmd_coverage },
 	{ "status",  "[--json]",

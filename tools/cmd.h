@@ -41,6 +41,7 @@ enum rc cmd_calls(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_show(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_replay(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_export(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_hold(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_coverage(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_status(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;

@@ -175,15 +175,30 @@ static void show_streams(const json_t *call)
 	cmd_table_free(t);
 }
 
-static void show_keeping(const json_t *call)
+/* Its own time, and what keeps it beyond that. */
+static void show_retention(const json_t *retention)
 {
-	char expires[40];
-	size_t i;
-	json_t *remark;
-	const json_t *retention = json_object_get(call, "retention");
+	char expires[40], held[200] = "";
+	size_t i, at = 0;
+	json_t *name;
 	const char *until = cmd_local_time(retention, "expires", expires);
 	cmd_print_line("kept as", "%s%s%s", cmd_text(retention, "class"), *until ? ", until " : "",
 		       until);
+	json_array_foreach(json_object_get(retention, "holds"), i, name)
+	{
+		if (at < sizeof held)
+			at += (size_t)snprintf(held + at, sizeof held - at, "%s%s", i ? ", " : "",
+					       json_string_value(name));
+	}
+	if (at)
+		cmd_print_line("held by", "%s: it is kept beyond its time until released", held);
+}
+
+static void show_keeping(const json_t *call)
+{
+	size_t i;
+	json_t *remark;
+	show_retention(json_object_get(call, "retention"));
 	json_array_foreach(json_object_get(call, "coverage"), i, remark)
 	{
 		const char *name = json_string_value(remark);
