@@ -33,6 +33,9 @@ void timeline_conceal(struct timeline *t, bool on);
 /* Before render: note a moment (hold, resume) that files carry as a cue point.  `label` is copied, cut at MARK_LABEL. */
 #define MARK_LABEL 32
 void timeline_mark(struct timeline *t, int64_t at_us, const char *label);
+/* Before render: of these tracks (bits 1 << track) nothing is heard from `from_s` to `to_s`, seconds after sample 0: their
+ * samples are zero there, and files carry cue points "muted" and "unmuted".  It is rounded outwards, to whole samples. */
+void timeline_silence(struct timeline *t, unsigned tracks, double from_s, double to_s);
 /* Before render: leave the stream out.  Streams from a foreign source are left out without being told. */
 void timeline_mute(struct timeline *t, int stream);
 

@@ -67,6 +67,7 @@ void timeline_free(struct timeline *t)
 		free(s->kept);
 	}
 	free(t->streams);
+	free(t->hushes);
 	explicit_bzero(t, sizeof *t);
 	free(t);
 }
@@ -392,8 +393,10 @@ static enum rc render(struct timeline *t, struct audio_summary *out, struct erro
 		zero = 0;
 	out->samples = t->samples = (uint64_t)(end - zero);
 	out->zero_us = span_us[0] + zero * US_PER_S / out->rate;
+	redact_mark(t, out);
 	if (!sound_all(t, zero, out))
 		return error_set(err, RC_FAILED, "memory is short");
+	redact_tracks(t, out);
 	qsort(t->marks, t->marks_count, sizeof *t->marks, by_time);
 	for (int k = 0; k < TRACKS; k++)
 		loudness_measure(t->track[k], t->samples, out->rate, (enum track)k, out);

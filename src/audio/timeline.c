@@ -56,6 +56,14 @@ void timeline_conceal(struct timeline *t, bool on)
 	t->conceal = on;
 }
 
+void timeline_silence(struct timeline *t, unsigned tracks, double from_s, double to_s)
+{
+	struct hush *more = reallocarray(t->hushes, t->hushes_count + 1, sizeof *more);
+	ASSERT(more);
+	t->hushes = more;
+	t->hushes[t->hushes_count++] = (struct hush){ tracks, from_s, to_s };
+}
+
 void timeline_add_mark(struct timeline *t, int64_t at_us, const char *label)
 {
 	if (t->marks_count == MARKS_MAX)

@@ -9,6 +9,7 @@
  *   copies.c     joins streams that are the same   kept
  *   render.c     places (place.c)                  parts
  *   sound.c      decodes onto the tracks           track, marks
+ *   redact.c     takes out what nobody is to hear  track, marks
  *   loudness.c   measures them
  */
 #ifndef CALLSPAN_AUDIO_TIMELINE_H
@@ -23,7 +24,7 @@
 #define US_PER_S      INT64_C(1000000)
 #define PAYLOAD_TYPES 128
 #define PARTS_MAX     4
-#define MARKS_MAX     500
+#define MARKS_MAX     800
 
 struct body {
 	struct body *next;
@@ -81,12 +82,20 @@ struct mark {
 	char label[MARK_LABEL];
 };
 
+/* Of these tracks nothing is heard then. */
+struct hush {
+	unsigned tracks; /* bits */
+	double from_s, to_s;
+};
+
 struct timeline {
 	struct stream *streams; /* owned */
 	size_t streams_count;
 	struct sdes_key keys[SDES_MAX];
 	uint32_t keys_count;
 	bool conceal;
+	struct hush *hushes; /* owned */
+	size_t hushes_count;
 	struct mark marks[MARKS_MAX];
 	size_t marks_given;     /* by timeline_mark() */
 	size_t marks_count;     /* of all, in order of time, after render */
@@ -109,6 +118,10 @@ bool copies_join(struct timeline *t, struct audio_summary *out);
 
 /* sound.c: decode the parts' frames, in order, onto the track; `zero`: where it begins.  False: memory is short. */
 bool sound_stream(struct timeline *t, struct stream *s, int64_t zero, struct audio_summary *out);
+
+/* redact.c: note where something is taken out, before other marks fill the list; and take it out. */
+void redact_mark(struct timeline *t, const struct audio_summary *s);
+void redact_tracks(struct timeline *t, const struct audio_summary *s);
 
 /* loudness.c: fill in silence, clipping and level of a track. */
 void loudness_measure(const int16_t *track, uint64_t samples, uint32_t rate, enum track which,

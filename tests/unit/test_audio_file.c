@@ -33,7 +33,7 @@ static struct timeline *recording(struct audio_summary *summary)
 		put_u32_le(body + 8, FRAMES * 4);
 		put_u32_le(body + 12, 160);
 		put_u64_le(body + 16, 65536);
-		put_u64_le(body + 24, UINT64_C(1780000000000000) + (unsigned)track * 1000000u);
+		put_u64_le(body + 24, UINT64_C(17100000000000000) + (unsigned)track * 1000000u);
 		for (size_t i = 1; i < FRAMES; i++) {
 			put_u16_le(body + 40 + 4 * i + 1, 20000 & 0xffff);
 			body[40 + 4 * i + 3] = 20000 >> 16;
@@ -317,7 +317,7 @@ static void loss_is_marked(void **ctx)
 	put_u32_le(body + 8, 4);
 	for (uint32_t i = 0; i < 100; i++) {
 		put_u64_le(body + 16, 65536 + i);
-		put_u64_le(body + 24, UINT64_C(1780000000000000) + i * 20000);
+		put_u64_le(body + 24, UINT64_C(17100000000000000) + i * 20000);
 		put_u32_le(body + 32, i * 160);
 		if (i < 50 || i >= 53)
 			assert_int_equal(timeline_chunk(t, stream, body, sizeof body), RC_OK);
@@ -334,6 +334,86 @@ static void loss_is_marked(void **ctx)
 	assert_int_equal(bytes_u32_le(&b), 1);
 	assert_int_equal(bytes_u32_le(&b), 50 * 160);
 	assert_string_equal((char *)head + list + 24, "caller: 3 lost");
+	fclose(file);
+	timeline_free(t);
+}
+
+/* What is taken out is zero to the sample, everything else is what it was, and the file says where. */
+static void silenced_parts_are_zero_and_nothing_else_changes(void **ctx)
+{
+	(void)ctx;
+	static const struct {
+		unsigned tracks;
+		double from_s, to_s;
+		uint64_t from, to; /* samples */
+	} parts[] = {
+		{ 1, 0.1, 0.3, 800, 2400 },      { 2, 0.25, 0.26, 2000, 2080 },
+		{ 3, 1.00001, 1.1, 8000, 8800 }, { 1, 2.0, 2.09999, 16000, 16800 },
+		{ 3, 3.9, 1e9, 31200, 100000 },  { 2, 1e8, 1e9, 0, 0 },
+	};
+	struct audio_summary s, again;
+	struct timeline *t = recording(&s);
+	static int16_t before[2][100000], after[100000];
+	size_t count = sizeof parts / sizeof parts[0];
+	assert_in_range(s.samples, 40000, 100000);
+	for (unsigned k = 0; k < 2; k++)
+		timeline_samples(t, (enum track)k, 0, 100000, before[k]);
+	for (size_t i = 0; i < count; i++)
+		timeline_silence(t, parts[i].tracks, parts[i].from_s, parts[i].to_s);
+	assert_int_equal(timeline_render(t, &again, NULL), RC_OK);
+	assert_int_equal(again.samples, s.samples);
+	for (unsigned k = 0; k < 2; k++) {
+		timeline_samples(t, (enum track)k, 0, 100000, after);
+		for (uint64_t n = 0; n < s.samples; n++) {
+			bool out = false;
+			for (size_t i = 0; i < count; i++)
+				out = out || (parts[i].tracks & 1u << k && n >= parts[i].from &&
+					      n < parts[i].to);
+			assert_int_equal(after[n], out ? 0 : before[k][n]);
+		}
+	}
+	assert_true(again.silent[0] > s.silent[0]);
+	FILE *file = written(t, &again, AUDIO_WAV, 2, 0);
+	uint8_t head[2048];
+	assert_int_equal(pread(fileno(file), head, sizeof head, 0), sizeof head);
+	size_t cue = chunk_at(head, sizeof head, "cue "),
+	       list = chunk_at(head, sizeof head, "LIST");
+	struct bytes b = bytes_over(head + cue + 8, 4);
+	assert_int_equal(bytes_u32_le(&b), 9); /* the fifth has no end, the last is past it all */
+	assert_string_equal((char *)head + list + 24, "muted caller");
+	fclose(file);
+	timeline_free(t);
+}
+
+/* However much is lost, the file says where something was taken out. */
+static void marks_of_silence_go_before_those_of_losses(void **ctx)
+{
+	(void)ctx;
+	struct timeline *t = timeline_new();
+	struct stream_record r = { .codec = "PCMU" };
+	int stream = timeline_stream(t, &r);
+	uint8_t body[44 + 160] = { 1 };
+	put_u16_le(body + 2, 160);
+	put_u32_le(body + 4, 1);
+	put_u32_le(body + 8, 4);
+	for (uint32_t i = 0; i < 4000; i += 2) {
+		put_u64_le(body + 16, 65536 + i);
+		put_u64_le(body + 24, UINT64_C(17100000000000000) + i * 20000);
+		put_u32_le(body + 32, i * 160);
+		assert_int_equal(timeline_chunk(t, stream, body, sizeof body), RC_OK);
+	}
+	for (unsigned i = 0; i < 256; i++)
+		timeline_silence(t, 1, 70 + i * 0.01, 70.005 + i * 0.01);
+	struct audio_summary s;
+	assert_int_equal(timeline_render(t, &s, NULL), RC_OK);
+	FILE *file = written(t, &s, AUDIO_WAV, 1, 0);
+	static uint8_t head[65536];
+	assert_int_equal(pread(fileno(file), head, sizeof head, 0), sizeof head);
+	size_t list = chunk_at(head, sizeof head, "LIST"), muted = 0;
+	assert_true(list && chunk_at(head, sizeof head, "data"));
+	for (size_t at = list; at + 12 < sizeof head; at++)
+		muted += memcmp(head + at, "muted caller", 12) == 0;
+	assert_int_equal(muted, 512);
 	fclose(file);
 	timeline_free(t);
 }
@@ -356,7 +436,7 @@ static void opus_is_written_at_a_rate_that_it_has(void **ctx)
 		put_u32_le(body + 4, 1);
 		put_u32_le(body + 8, 4);
 		put_u64_le(body + 16, 65536);
-		put_u64_le(body + 24, UINT64_C(1780000000000000));
+		put_u64_le(body + 24, UINT64_C(17100000000000000));
 		for (int k = 0; k < 30000; k++) {
 			int value = (k / 10) % 2 ? 6000 : -6000;
 			body[44 + 2 * k] = (uint8_t)((unsigned)value >> 8);
@@ -408,6 +488,8 @@ int main(void)
 		cmocka_unit_test(full_disk_is_told),
 		cmocka_unit_test(wav_that_its_header_cannot_tell_is_refused),
 		cmocka_unit_test(marks_are_cue_points_of_a_wav_file),
+		cmocka_unit_test(silenced_parts_are_zero_and_nothing_else_changes),
+		cmocka_unit_test(marks_of_silence_go_before_those_of_losses),
 		cmocka_unit_test(loss_is_marked),
 		cmocka_unit_test(opus_is_written_at_a_rate_that_it_has),
 		cmocka_unit_test(no_sound_device_is_told_in_one_line),
