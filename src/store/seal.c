@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* seal.c: all cryptography of callspan.  The only file that includes OpenSSL (AES-GCM, SHA-256,
+/* seal.c: all cryptography of callspan but what others' tools read (pem.c, envelope.c): OpenSSL (AES-GCM, SHA-256,
  * HMAC) and libsodium (sealed boxes, Ed25519, Argon2id, random bytes).
  *
  * Any thread; a sealer or digest belongs to one.  What a library refuses here is the impossible

@@ -354,6 +354,34 @@ void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_
 void random_bytes(void *out, size_t len);
 void forget_bytes(void *p, size_t len); /* not optimised away */
 
+/* ---- for others' tools (src/store/pem.c, envelope.c) ------------------------------------ */
+
+/* Base64 (RFC 4648) in one line. */
+#define BASE64_ROOM(len) (((len) + 2) / 3 * 4 + 1)
+void pem_base64(char *out, const uint8_t *bytes, size_t len);
+/* Exactly `len` bytes (at most 94), in the one spelling that they have. */
+bool pem_unbase64(uint8_t *out, size_t len, const char *text);
+
+/* An Ed25519 public key as others read it. */
+#define PEM_BASE64 61
+struct pem_key {
+	char base64[PEM_BASE64]; /* its SubjectPublicKeyInfo (RFC 8410) in one line */
+	char pem[PEM_BASE64 + 64];
+	char fingerprint[65]; /* SHA-256 of the SubjectPublicKeyInfo, hex */
+};
+void pem_describe(struct pem_key *out, const uint8_t key[32]);
+/* False: not such a key.  Of a text with several the first. */
+bool pem_read_key(const char *text, uint8_t key[32]);
+bool pem_read_base64(const char *text, uint8_t key[32]);
+
+/* Is this (PEM) a certificate to which something can be sealed at that time?  Gives the SHA-256 of it in hex; RC_USAGE
+ * with one line says why not.  Nothing is said of whose it is. */
+enum rc envelope_check(const char *certificate, int64_t now_us, char fingerprint[65],
+		       struct error *err) MUST_USE;
+/* All of `from` (seekable) into `to`, as CMS AuthEnvelopedData (DER) for the holder of the certificate.  The descriptors are not
+ * closed. */
+enum rc envelope_seal(const char *certificate, int from, int to, struct error *err) MUST_USE;
+
 /* ---- reading segments ------------------------------------------------------------------ */
 
 /* One record of a segment.  `body` is borrowed from the segment. */
