@@ -24,12 +24,4 @@ void sealer_free(struct sealer *s);
 void sealer_seal(struct sealer *s, uint8_t *out, const struct seal_piece *in, size_t n,
 		 const uint8_t key[32], const uint8_t nonce[12], const void *aad, size_t aad_len);
 
-/* SHA-256 over bytes that come piece by piece. */
-struct digest;
-struct digest *digest_new(void); /* NULL: memory is short */
-void digest_free(struct digest *d);
-void digest_add(struct digest *d, const void *data, size_t len);
-/* Gives the hash and begins anew. */
-void digest_take(struct digest *d, uint8_t out[32]);
-
 #endif

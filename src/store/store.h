@@ -351,6 +351,13 @@ void digest_sha256(uint8_t out[32], const void *data, size_t len);
 void digest_sha1(uint8_t out[20], const void *data,
 		 size_t len); /* to compare with others' tools; proves nothing */
 void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t len);
+/* SHA-256 over bytes that come piece by piece. */
+struct digest;
+struct digest *digest_new(void); /* NULL: memory is short */
+void digest_free(struct digest *d);
+void digest_add(struct digest *d, const void *data, size_t len);
+/* Gives the hash and begins anew. */
+void digest_take(struct digest *d, uint8_t out[32]);
 void random_bytes(void *out, size_t len);
 void forget_bytes(void *p, size_t len); /* not optimised away */
 

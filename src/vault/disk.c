@@ -31,7 +31,7 @@ static void parent_of(char parent[STORE_PATH], const char *path)
 	parent[slash - path] = '\0';
 }
 
-static enum rc write_all(int fd, const void *data, size_t len)
+bool disk_write(int fd, const void *data, size_t len)
 {
 	const char *p = data;
 	while (len) {
@@ -39,11 +39,11 @@ static enum rc write_all(int fd, const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return RC_FAILED;
+			return false;
 		p += n;
 		len -= (size_t)n;
 	}
-	return RC_OK;
+	return true;
 }
 
 /* Up to `size` bytes that are there now; -1 with errno set. */
@@ -101,7 +101,7 @@ enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	enum rc rc = RC_OK;
 	/* The mode that is wanted, whatever the umask. */
-	if (fchmod(fd, mode) != 0 || write_all(fd, data, len) != RC_OK || fsync(fd) != 0)
+	if (fchmod(fd, mode) != 0 || !disk_write(fd, data, len) || fsync(fd) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
@@ -159,7 +159,7 @@ enum rc disk_wipe(const char *path, struct error *err)
 	off_t bytes = rc == RC_OK && st.st_nlink == 1 ? st.st_size : 0;
 	for (off_t at = 0; rc == RC_OK && at < bytes; at += (off_t)sizeof zeros) {
 		off_t left = bytes - at, most = (off_t)sizeof zeros;
-		rc = write_all(fd, zeros, (size_t)(left < most ? left : most));
+		rc = disk_write(fd, zeros, (size_t)(left < most ? left : most)) ? RC_OK : RC_FAILED;
 	}
 	if (rc != RC_OK || fdatasync(fd) != 0 || unlink(path) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
@@ -207,7 +207,7 @@ static enum rc append_at(int fd, const char *path, off_t end, const void *line, 
 {
 	if (ftruncate(fd, end) != 0 || lseek(fd, end, SEEK_SET) != end)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
-	if (write_all(fd, line, len) == RC_OK && fsync(fd) == 0)
+	if (disk_write(fd, line, len) && fsync(fd) == 0)
 		return RC_OK;
 	int why = errno;
 	(void)!ftruncate(fd, end);
@@ -312,7 +312,7 @@ static enum rc copy_bytes(int from, int to)
 	while (rc == RC_OK && (n = read(from, buf, COPY)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		rc = n < 0 ? RC_FAILED : write_all(to, buf, (size_t)n);
+		rc = n > 0 && disk_write(to, buf, (size_t)n) ? RC_OK : RC_FAILED;
 	}
 	free(buf);
 	return rc;

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "vault/access.h"
+#include "vault/handover.h"
 
 #define GCM_TAG         16
 #define CHUNK_PT_AT     1
@@ -16,6 +17,7 @@
 
 static const char *const format_names[] = { "wav", "flac", "opus", "pcap" };
 static const char *const track_names[] = { "caller", "callee" };
+static const char *const leaves_names[] = { "plain", "zip", "cms" };
 
 const char *opening_format_name(enum opening_format f)
 {
@@ -25,6 +27,11 @@ const char *opening_format_name(enum opening_format f)
 const char *opening_track_name(int track)
 {
 	return track < 0 ? "both" : track_names[track];
+}
+
+const char *opening_leaves_name(enum opening_leaves l)
+{
+	return leaves_names[l];
 }
 
 /* ---- words ------------------------------------------------------------------------------------------------- */
@@ -128,7 +135,7 @@ enum rc opening_read(const struct request *q, const char *action, bool target, s
 	o->conceal = json_is_true(json_object_get(q->body, "conceal"));
 	if (rc == RC_OK && o->conceal && o->format == FORMAT_PCAP)
 		rc = error_set(err, RC_USAGE, "conceal: in a pcap there is nothing to fill");
-	return rc;
+	return rc == RC_OK && target ? handover_read(q, o, err) : rc;
 }
 
 /* ---- rights ------------------------------------------------------------------------------------------------ */
@@ -144,9 +151,10 @@ static enum rc check_policy(const struct request *q, const struct opening *o, st
 		return error_set(err, RC_REFUSED,
 				 "the policy in force (%s) does not allow %s to your role (%s)",
 				 p->name, o->purpose_name, people_role_name(q->person.role));
-	if (o->fd >= 0 && !p->plain_export)
+	if (o->fd >= 0 && o->leaves == LEAVES_PLAIN && !p->plain_export)
 		return error_set(err, RC_REFUSED,
-				 "the policy in force (%s) lets no recording leave unprotected",
+				 "the policy in force (%s) lets no recording leave unprotected: "
+				 "export it with --password-file or --recipient",
 				 p->name);
 	return RC_OK;
 }
@@ -176,13 +184,18 @@ static enum rc note(const struct request *q, const struct opening *o, const stru
 }
 
 /* With the policy under which it was. */
-static enum rc note_granted(const struct request *q, const struct opening *o, const struct uuid *id,
-			    const char *detail, struct error *err)
+static enum rc note_granted(struct opened *x, const struct uuid *id, const char *detail,
+			    struct error *err)
 {
-	char text[256];
+	char text[512];
+	const struct vault *v = x->q->v;
 	snprintf(text, sizeof text, "%s%spolicy=%.16s", detail ? detail : "", detail ? " " : "",
-		 q->v->policy.hash);
-	return note(q, o, id, "granted", text, err);
+		 v->policy.hash);
+	enum rc rc = note(x->q, x->o, id, "granted", text, err);
+	x->entry.number = v->head.number;
+	x->entry.time_us = v->head.time_us;
+	memcpy(x->entry.hash, v->head.hash, sizeof x->entry.hash);
+	return rc;
 }
 
 enum rc opening_audit(const struct opened *x, const char *outcome, const char *detail,
@@ -357,7 +370,7 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 		return rc;
 	}
 	const struct uuid id = x.call->r.id;
-	rc = note_granted(q, o, &id, detail, err);
+	rc = note_granted(&x, &id, detail, err);
 	if (rc == RC_OK)
 		rc = use_recording(&x, &secret, use, err);
 	forget_bytes(&secret, sizeof secret);

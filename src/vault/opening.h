@@ -15,6 +15,15 @@
 #include "vault/parts.h"
 
 enum opening_format { FORMAT_WAV, FORMAT_FLAC, FORMAT_OPUS, FORMAT_PCAP };
+/* How a file leaves the store: handover.h. */
+enum opening_leaves { LEAVES_PLAIN, LEAVES_ZIP, LEAVES_CMS };
+
+/* A stretch of which nothing is heard, in seconds of the recording. */
+struct mute {
+	unsigned tracks; /* bits 1 << track */
+	double from_s, to_s;
+};
+#define MUTES 256
 
 /* What was asked, words checked. */
 struct opening {
@@ -26,6 +35,11 @@ struct opening {
 	double at_s;
 	bool play;
 	int fd; /* -1: none */
+	enum opening_leaves leaves;
+	const char *password, *recipient; /* borrowed; NULL unless it leaves so */
+	char recipient_sha256[65];        /* of the certificate, hex */
+	struct mute mutes[MUTES];
+	unsigned mutes_count;
 };
 
 /* A recording while it is open; borrowed by those who use it. */
@@ -36,6 +50,11 @@ struct opened {
 		call; /* owned by opening_run(); at the end with the media keys and digits of its records */
 	struct segment *segment; /* borrowed */
 	struct call_keys keys;
+	struct { /* the audit entry that grants it */
+		uint64_t number;
+		int64_t time_us;
+		uint8_t hash[32];
+	} entry;
 };
 
 struct opening_use {
@@ -65,6 +84,18 @@ enum rc opening_audit(const struct opened *x, const char *outcome, const char *d
 /* Names by index, for the audit's detail. */
 const char *opening_format_name(enum opening_format f);
 const char *opening_track_name(int track);
+const char *opening_leaves_name(enum opening_leaves l);
+
+/* ---- mute.c: what is taken out of a recording ------------------------------------------------------------------ */
+
+/* From a request's list of "SIDE:FROM-TO"; RC_USAGE names the one that is wrong. */
+enum rc mute_read(const json_t *texts, struct mute mutes[MUTES], unsigned *count,
+		  struct error *err) MUST_USE;
+/* Does each begin within a recording of that length?  RC_USAGE otherwise. */
+enum rc mute_fits(const struct mute *mutes, unsigned count, double seconds,
+		  struct error *err) MUST_USE;
+json_t *mute_json(const struct mute *mutes, unsigned count);
+const char *mute_side(const struct mute *m);
 
 /* ---- req_pcap.c ----------------------------------------------------------------------------------------------- */
 

@@ -5,7 +5,9 @@
  *   requests.c   one table: request, who may, what is audited, handler       <- read this first
  *     req_*.c    the handlers
  *   access.c     the one way to a recording that a request names
- *   opening.c    the one way to a recording's audio
+ *   opening.c    the one way to a recording's audio;  mute.c  what is taken out of it
+ *   handover.c   how a file leaves the store: plain, zip.c, or sealed;  manifest.c  what goes with it, signed
+ *   inspect.c    whether a file is what was handed over, without a store
  *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over
  *   segments.c   where segments lie, what is remembered of them
  *   catalogue.c  calls in the index and everything that points at them
@@ -69,6 +71,8 @@ enum rc disk_own(const char *path, struct error *err) MUST_USE;
 /* True for a regular file (never through a symbolic link); its size. */
 bool disk_is_file(const char *path, uint64_t *size);
 bool disk_same(const char *a, const char *b); /* two files of the same bytes */
+/* All of it; false with errno. */
+bool disk_write(int fd, const void *data, size_t len) MUST_USE;
 /* SHA-256 of a regular file by its descriptor, which may be write-only; "" for a pipe. */
 void disk_hash(int fd, uint64_t *bytes, char hex[65]);
 void disk_remove_tree(const char *path);
@@ -523,5 +527,7 @@ enum rc req_key_rotate(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_anchor(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_export_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_audit_export(const struct request *q, struct error *err) MUST_USE;
+enum rc req_verify_export(const struct request *q, struct error *err) MUST_USE;
+enum rc req_public_keys(const struct request *q, struct error *err) MUST_USE;
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "rtp/rtp.h"
+#include "vault/handover.h"
 #include "vault/opening.h"
 #include "vault/pcap_file.h"
 
@@ -89,49 +90,41 @@ static enum rc take_message(void *ctx, const struct signalling_record *m, struct
 	return pcap_file_packet(p->file, &x) ? RC_OK : no_memory(err);
 }
 
-static void tell(const struct capturing *p, const struct opened *x, uint64_t bytes,
-		 const char *sha256)
+static json_t *told(const struct capturing *p)
 {
 	int64_t first = pcap_file_first_us(p->file), last = pcap_file_last_us(p->file);
-	json_t *reply = json_pack("{s:f, s:I, s:I, s:I}", "seconds", (double)(last - first) / 1e6,
-				  "zero_us", (json_int_t)first, "packets", (json_int_t)p->rtp,
-				  "messages", (json_int_t)p->messages);
-	ASSERT(reply);
-	json_object_set_new(reply, "bytes", bytes ? json_integer((json_int_t)bytes) : json_null());
-	json_object_set_new(reply, "sha256", call_json_text(sha256));
-	requests_reply(x->q, reply);
+	json_t *o = json_pack("{s:f, s:I, s:I, s:I}", "seconds", (double)(last - first) / 1e6,
+			      "zero_us", (json_int_t)first, "packets", (json_int_t)p->rtp,
+			      "messages", (json_int_t)p->messages);
+	ASSERT(o);
+	return o;
 }
 
 static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 {
 	struct capturing *p = ctx;
-	uint64_t bytes = 0;
-	char sha256[65] = "", detail[160];
+	struct handover out;
 	if (!pcap_file_packets(p->file))
 		return error_set(
 			err, RC_FAILED,
 			"nothing to export: no audio was recorded, and no signalling kept");
-	enum rc rc = pcap_file_write(p->file, x->o->fd, err);
-	if (rc != RC_OK)
-		return rc;
-	disk_hash(x->o->fd, &bytes, sha256);
-	snprintf(detail, sizeof detail, "bytes=%llu sha256=%s", (unsigned long long)bytes,
-		 *sha256 ? sha256 : "none");
-	rc = opening_audit(x, "done", detail, err);
+	enum rc rc = handover_begin(&out, x, err);
 	if (rc == RC_OK)
-		tell(p, x, bytes, sha256);
+		rc = pcap_file_write(p->file, out.fd, err);
+	if (rc == RC_OK)
+		rc = handover_finish(&out, told(p), err);
+	handover_end(&out);
 	return rc;
 }
 
 enum rc pcap_export(const struct request *q, const struct opening *o, struct error *err)
 {
-	char detail[128];
+	char detail[HANDOVER_DETAIL];
 	struct capturing p = { .o = o, .file = pcap_file_new() };
 	const struct opening_use use = {
 		.ctx = &p, .chunk = take_chunk, .signalling = take_message, .finish = hand_out
 	};
-	snprintf(detail, sizeof detail, "to=file format=%s track=%s",
-		 opening_format_name(o->format), opening_track_name(o->track));
+	handover_detail(o, detail);
 	enum rc rc = opening_run(q, o, detail, &use, err);
 	pcap_file_free(p.file);
 	return rc;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
 /* req_replay.c: replay to the sound device or a file, export to a file: opened chunks become a timeline, and that a file
- * or sound.  The file's bytes go to the caller's descriptor and nowhere else.
+ * or sound.  The file's bytes go to the caller's descriptor (handover.c) and nowhere else.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/handover.h"
 #include "vault/opening.h"
 
 struct hearing {
@@ -58,6 +59,10 @@ static void prepare(struct hearing *h, const struct opened *x)
 	const struct call_record *r = &x->call->r;
 	timeline_keys(h->timeline, r->sdes, r->sdes_count);
 	timeline_conceal(h->timeline, x->o->conceal);
+	for (unsigned i = 0; i < x->o->mutes_count; i++) {
+		const struct mute *m = &x->o->mutes[i];
+		timeline_silence(h->timeline, m->tracks, m->from_s, m->to_s);
+	}
 	for (uint32_t i = 0; i < r->holds_count; i++) {
 		timeline_mark(h->timeline, r->holds[i].from_us, "hold");
 		if (r->holds[i].to_us)
@@ -90,17 +95,17 @@ static const enum audio_format formats[] = {
 	[FORMAT_WAV] = AUDIO_WAV, [FORMAT_FLAC] = AUDIO_FLAC, [FORMAT_OPUS] = AUDIO_OPUS
 };
 
-static enum rc give(struct hearing *h, const struct opened *x, uint64_t from, struct error *err)
+static enum track track_of(const struct opening *o)
 {
-	const struct opening *o = x->o;
-	int tracks = o->track < 0 ? 2 : 1;
-	enum track track = o->track == TRACK_CALLEE ? TRACK_CALLEE : TRACK_CALLER;
-	if (o->play)
-		return audio_play(h->timeline, &h->summary, tracks, track, from, x->q->who->stop,
-				  err);
-	ASSERT((size_t)o->format < sizeof formats / sizeof formats[0]);
-	return audio_write(h->timeline, &h->summary, o->fd, formats[o->format], tracks, track, from,
-			   err);
+	return o->track == TRACK_CALLEE ? TRACK_CALLEE : TRACK_CALLER;
+}
+
+static enum rc play(struct hearing *h, const struct opened *x, uint64_t from, struct error *err)
+{
+	int tracks = x->o->track < 0 ? 2 : 1;
+	enum rc rc = audio_play(h->timeline, &h->summary, tracks, track_of(x->o), from,
+				x->q->who->stop, err);
+	return rc == RC_OK ? opening_audit(x, "done", NULL, err) : rc;
 }
 
 /* How each voice sounds. */
@@ -124,49 +129,64 @@ static json_t *voices_json(const struct audio_summary *s)
 	return a;
 }
 
+/* What is said of it beside what the file is. */
+static json_t *told(const struct audio_summary *s, uint64_t from)
+{
+	json_t *o = json_pack("{s:f, s:I, s:i}", "seconds", (double)(s->samples - from) / s->rate,
+			      "zero_us", (json_int_t)s->zero_us, "rate", (int)s->rate);
+	ASSERT(o);
+	json_object_set_new(o, "voices", voices_json(s));
+	json_object_set_new(o, "undecoded", call_json_text(s->undecoded));
+	return o;
+}
+
+static enum rc write_file(struct hearing *h, const struct opened *x, uint64_t from,
+			  struct error *err)
+{
+	struct handover out;
+	const struct opening *o = x->o;
+	ASSERT((size_t)o->format < sizeof formats / sizeof formats[0]);
+	enum rc rc = handover_begin(&out, x, err);
+	if (rc == RC_OK)
+		rc = audio_write(h->timeline, &h->summary, out.fd, formats[o->format],
+				 o->track < 0 ? 2 : 1, track_of(o), from, err);
+	if (rc == RC_OK)
+		rc = handover_finish(&out, told(&h->summary, from), err);
+	handover_end(&out);
+	return rc;
+}
+
 static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 {
 	struct hearing *h = ctx;
 	const struct audio_summary *s = &h->summary;
-	char sha256[65] = "", detail[160];
 	prepare(h, x);
 	enum rc rc = render(h, err);
 	if (rc != RC_OK)
 		return rc;
-	uint64_t bytes = 0, from = (uint64_t)(x->o->at_s * s->rate);
+	double seconds = (double)s->samples / s->rate;
+	uint64_t from = (uint64_t)(x->o->at_s * s->rate);
 	if (from >= s->samples)
-		return error_set(err, RC_USAGE, "at: the recording is %.1f s long",
-				 (double)s->samples / s->rate);
-	if ((rc = give(h, x, from, err)) != RC_OK)
-		return rc;
-	if (!x->o->play)
-		disk_hash(x->o->fd, &bytes, sha256);
-	snprintf(detail, sizeof detail, "bytes=%llu sha256=%s", (unsigned long long)bytes,
-		 *sha256 ? sha256 : "none");
-	rc = opening_audit(x, "done", x->o->play ? NULL : detail, err);
+		return error_set(err, RC_USAGE, "at: the recording is %.1f s long", seconds);
+	rc = mute_fits(x->o->mutes, x->o->mutes_count, seconds, err);
 	if (rc != RC_OK)
 		return rc;
-	json_t *reply =
-		json_pack("{s:f, s:I, s:i}", "seconds", (double)(s->samples - from) / s->rate,
-			  "zero_us", (json_int_t)s->zero_us, "rate", (int)s->rate);
-	ASSERT(reply);
-	json_object_set_new(reply, "bytes", bytes ? json_integer((json_int_t)bytes) : json_null());
-	json_object_set_new(reply, "sha256", call_json_text(sha256));
-	json_object_set_new(reply, "voices", voices_json(s));
-	json_object_set_new(reply, "undecoded", call_json_text(s->undecoded));
-	requests_reply(x->q, reply);
-	return RC_OK;
+	if (!x->o->play)
+		return write_file(h, x, from, err);
+	rc = play(h, x, from, err);
+	if (rc == RC_OK)
+		requests_reply(x->q, told(s, from));
+	return rc;
 }
 
 static enum rc replay(const struct request *q, const struct opening *o, struct error *err)
 {
-	char detail[128];
+	char detail[HANDOVER_DETAIL];
 	struct hearing *h = calloc(1, sizeof *h);
 	ASSERT(h);
 	h->timeline = timeline_new();
 	ASSERT(h->timeline);
-	snprintf(detail, sizeof detail, "to=%s format=%s track=%s", o->play ? "device" : "file",
-		 o->play ? "none" : opening_format_name(o->format), opening_track_name(o->track));
+	handover_detail(o, detail);
 	const struct opening_use use = { .ctx = h, .chunk = hear_chunk, .finish = hand_out };
 	enum rc rc = opening_run(q, o, detail, &use, err);
 	timeline_free(h->timeline);

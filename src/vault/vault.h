@@ -11,13 +11,19 @@
  *   calls   party since until state outcome conversation limit     one object per call, the contract's fields, newest last;
  *                                                                  limit: the newest so many (default 50, 0: all)
  *   show    id*                                                    one object, with more fields
- *   replay  id* purpose* reference* at track passphrase play|fd    audio to the device or as WAV to fd; then the same as export
- *   export  id* purpose* reference* format track conceal passphrase fd*
+ *   replay  id* purpose* reference* at track conceal mute passphrase play|fd
+ *                                                                  audio to the device or as WAV to fd; then the same as export
+ *   export  id* purpose* reference* format track conceal mute password|recipient passphrase fd*
  *                                                                  the file's bytes go to descriptor fd; then
  *                                                                  {"seconds","zero_us","rate","bytes","sha256","undecoded",
+ *                                                                  "protection","recipient","manifest",
  *                                                                  "voices":[one object a track: how it sounds]},
- *                                                                  of a pcap {"seconds","zero_us","packets","messages","bytes",
- *                                                                  "sha256"} (bytes and sha256 null when fd is a pipe or device)
+ *                                                                  of a pcap with "packets" and "messages" instead of "rate",
+ *                                                                  "undecoded" and "voices".  Plain into a pipe or device: bytes,
+ *                                                                  sha256 and manifest are null
+ *   verify-export  manifest*                                       {"entry":n,"audit":"found"}: signed by this vault, and so says
+ *                                                                  its trail ("lost": that entry went with a damaged index)
+ *   public-keys                                                    {"vault":{"pem","fingerprint"},"recorder":{...,"id"}}
  *   digits  id* purpose* reference* passphrase                     {"digits":[{"track","digits","from","presses":[{"time","digit",
  *                                                                  "duration_ms"}]}]}: from "signalling" (no presses) or "media"
  *   coverage since until gap                                       one object per answered (or remarked) call that is not whole or
@@ -64,7 +70,9 @@
  *   key-rotate        passphrase                                     {"resumed","segments","slots","unopened","damaged","people",
  *                                                                    "lost"}
  * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` and `conceal` are true or absent; format wav, flac, opus
- * or pcap; `gap` is a percentage; track caller or callee.
+ * or pcap; `gap` is a percentage; track caller or callee; `mute` a list of "SIDE:FROM-TO" with times as in `at`, SIDE caller, callee
+ * or both.  With `password` a ZIP (AES-256) goes to fd, with `recipient` (a certificate, PEM) a CMS envelope of a ZIP: the recording with
+ * its manifest.  Of a plain file the manifest is in the reply: docs/disclosure.md.
  * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
  * RC_AGAIN, with the text "passphrase needed": nothing was opened and nothing audited; ask again with a passphrase.
  * With "new passphrase needed" it is new_passphrase that is wanted.  `scope` is "group:NAME,line:PATTERN,...".
@@ -117,6 +125,17 @@ typedef bool (*vault_reply)(void *ctx, const json_t *object);
 
 enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
 		      vault_reply reply, void *ctx, struct error *err) MUST_USE;
+
+/* A file that was handed over, and whether it is still that; no store is needed. */
+struct vault_inspect {
+	/* A ZIP, or a file with its manifest beside it (PATH.manifest, manifest.txt). */
+	const char *path;
+	const char *password; /* of the ZIP, or NULL */
+	const char *key;      /* the vault's public key, PEM; NULL: that in the manifest */
+};
+/* RC_DAMAGED with one line: it is not.  RC_AGAIN: the ZIP wants a password; RC_REFUSED: another one.  *out, owned by the
+ * caller: {"kind":"file"|"zip","bytes","sha256","fingerprint" of the key that signed,"manifest":{...},"text" of it}. */
+enum rc vault_inspect(const struct vault_inspect *in, json_t **out, struct error *err) MUST_USE;
 
 /* What a name in a call's `coverage` means, for people. */
 const char *vault_remark_prose(const char *name);

@@ -119,7 +119,7 @@ HELP void test_call_begin(struct test_call *c, struct store_writer *w, uint64_t 
 	snprintf(c->r.from, sizeof c->r.from, "+44163296%04u", (unsigned)n);
 	snprintf(c->r.to, sizeof c->r.to, "2%03u", (unsigned)n);
 	snprintf(c->r.from_name, sizeof c->r.from_name, "Caller %u", (unsigned)n);
-	snprintf(c->r.from_uri, sizeof c->r.from_uri, "sip:%s@example.test", c->r.from);
+	snprintf(c->r.from_uri, sizeof c->r.from_uri, "sip:%.127s@example.test", c->r.from);
 	struct store_open o = { .call = n, .id = c->r.id, .start_us = c->r.start_us };
 	snprintf(o.retention, sizeof o.retention, "standard");
 	store_writer_open(w, &o);
