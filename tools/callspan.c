@@ -28,10 +28,12 @@ static const struct command commands[] = {
 	  "List calls.", cmd_calls },
 	{ "show",    "ID [--json] [--digits|--payload-sha1 --purpose P --reference R]",
 	  "Show one call.", cmd_show },
-	{ "replay",  "ID --purpose P --reference R [--at T] [--track caller|callee] [--conceal] [-o FILE|-]",
+	{ "replay",  "ID --purpose P --reference R [--at T] [--track caller|callee] [--conceal] [--mute SIDE:FROM-TO] [-o FILE|-]",
 	  "Hear a recording on the sound device, or write it as WAV.", cmd_replay },
-	{ "export",  "ID -o FILE --purpose P --reference R [--format wav|flac|opus|pcap] [--track caller|callee] [--conceal]",
-	  "Write a recording to a file.", cmd_export },
+	{ "export",  "ID -o FILE --purpose P --reference R [--format wav|flac|opus|pcap] [--track caller|callee] [--conceal] [--mute SIDE:FROM-TO] [--password-file F|- | --recipient CERT]",
+	  "Write a recording to a file, plain or protected.", cmd_export },
+	{ "verify-export", "FILE [--key PUBLIC.PEM] [--password-file F] [--json]",
+	  "Check that a file is what was handed over.", cmd_verify_export },
 	{ "hold",    "add --reason TEXT --reference REF (ID... | --party N [--since T] [--until T] [--standing] | --conversation ID) | release H-N [--reason TEXT] [--confirm | --cancel] | list [--all] | show H-N [--json]",
 	  "Keep recordings past their time while a matter is open, and let them go.", cmd_hold },
 	{ "coverage", "[--since T] [--until T] [--gap PERCENT] [--json]",
@@ -46,8 +48,8 @@ static const struct command commands[] = {
 	  "Show who opened what, when and why; check that this record is whole.", cmd_audit },
 	{ "person",  "add|list|role|disable|enable|passphrase|reset [USER] [--role R] [--scope S] [--passphrase-file F] [--json]",
 	  "Say who may use the store, and as what; change a passphrase.", cmd_people },
-	{ "key",     "rotate [--passphrase-file F] [--json]",
-	  "Exchange the vault's keys.", cmd_key },
+	{ "key",     "export-public [-o FILE] [--json] | rotate [--passphrase-file F] [--json]",
+	  "Give the store's public keys, for those who check what was handed over; exchange the vault's keys.", cmd_key },
 };
 /* clang-format on */
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -64,7 +66,7 @@ static void print_usage(FILE *to, const struct word *words, size_t words_count)
 {
 	fprintf(to, "usage: callspan [--store DIR | --config FILE] COMMAND ...\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].prose);
+		fprintf(to, "  %-13s %s\n", commands[i].name, commands[i].prose);
 	fprintf(to, "\n");
 	cmd_print_words(to, words, words_count);
 	fprintf(to, "\ncallspan COMMAND --help tells a command's options.\n");
@@ -157,5 +159,6 @@ int main(int argc, char **argv)
 	rc = find_command(&c, at < argc ? argv[at] : NULL);
 	if (rc == RC_OK)
 		rc = run(&c, argc - at, argv + at);
+	json_decref(c.repeated);
 	return rc == RC_OK || rc == RC_END ? 0 : fail(&c, rc);
 }

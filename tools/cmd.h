@@ -26,7 +26,8 @@ struct cli {
 	char store[STORE_PATH];   /* by cmd_find_store() */
 	bool no_output;           /* standard output was closed when we were started */
 	volatile int stop;        /* set by SIGINT and SIGTERM while something plays */
-	struct error err;         /* one line for the person, when a command fails */
+	json_t *repeated; /* by cmd_words(): what an option was given that may come again; or NULL */
+	struct error err; /* one line for the person, when a command fails */
 };
 
 struct command {
@@ -48,6 +49,7 @@ enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_audit(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_people(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_verify_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_key(struct cli *c, int argc, char **argv) MUST_USE;
 
 /* ---- cmd_words.c: options and arguments --------------------------------------------------- */
@@ -58,7 +60,8 @@ struct word {
 	const char *name;     /* long name, without dashes */
 	const char *argument; /* what its value is called; NULL: a flag */
 	const char *prose;
-	const char **value; /* one of these two */
+	const char *
+		*value; /* one of these two; neither: it may come again, and c->repeated has all */
 	bool *flag;
 };
 #define WORDS(rows) (rows), sizeof(rows) / sizeof((rows)[0])
@@ -106,6 +109,8 @@ enum rc cmd_passphrase_check(const char *passphrase, struct error *err) MUST_USE
 /* A new one from the terminal, twice. */
 enum rc cmd_passphrase_new(const char *prompt, char out[PASSPHRASE_MAX],
 			   struct error *err) MUST_USE;
+/* A small file of text: a certificate, a key.  Owned by the caller. */
+enum rc cmd_read_text(const char *path, char **text, struct error *err) MUST_USE;
 /* Who asks: the effective user, or who became root by sudo. */
 const char *cmd_person(void);
 
@@ -113,12 +118,48 @@ const char *cmd_person(void);
 
 struct opening {
 	const char *id, *purpose, *reference, *track, *passphrase_file, *at, *format;
-	const char *to; /* file, "-", or NULL: the sound device */
+	const char *to;                   /* file, "-", or NULL: the sound device */
+	const char *password, *recipient; /* texts, not files; NULL: none */
+	json_t *mutes;                    /* borrowed; NULL: none */
 	bool conceal;
 };
-/* Have the vault write a recording to o->to, which comes into being whole or not at all. */
+/* Have the vault write a recording to o->to, which comes into being whole or not at all; its manifest beside it when it
+ * is plain. */
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 void cmd_put_opening(json_t *request, const struct opening *o);
+
+/* ---- cmd_protect.c: under what it leaves -------------------------------------------------------- */
+
+struct protect {
+	char password[PASSPHRASE_MAX];
+	bool made;         /* here, and nobody has seen it yet */
+	char *certificate; /* owned; NULL: none */
+};
+/* Fill in o->password or o->recipient, which `p` keeps.  Both files may be NULL; "-": make a password. */
+enum rc cmd_protect(struct protect *p, struct opening *o, const char *password_file,
+		    const char *recipient_file, struct error *err) MUST_USE;
+void cmd_protect_tell(const struct protect *p); /* the password that was made */
+void cmd_protect_forget(struct protect *p);
+
+/* ---- cmd_draft.c: files that come into being whole or not at all --------------------------------- */
+
+struct draft {
+	char path[STORE_PATH];
+	int fd; /* to write to; -1: kept or dropped */
+	bool nameless;
+	char self[40];
+	char name[STORE_PATH + 16];      /* until it has its own */
+	const char *volatile unfinished; /* `name`, when it is to be removed */
+};
+/* What stands there now may be replaced only if it is a file. */
+enum rc cmd_draft_check(const char *path, struct error *err) MUST_USE;
+/* Begin one, for its owner only.  At most two are open at a time. */
+enum rc cmd_draft_open(struct draft *d, const char *path, struct error *err) MUST_USE;
+enum rc cmd_draft_sync(const struct draft *d, struct error *err) MUST_USE;
+/* Synced, it gets its name. */
+enum rc cmd_draft_keep(struct draft *d, struct error *err) MUST_USE;
+/* Give it up; does nothing when it was kept. */
+void cmd_draft_drop(struct draft *d);
 
 /* ---- cmd_output.c: printing ------------------------------------------------------------------- */
 

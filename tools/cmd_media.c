@@ -2,56 +2,23 @@
  * Copyright The callspan authors */
 /* cmd_media.c: a recording's way into a file.
  *
- * The file is made without a name, for its owner only, synced, and gets its name last: under that name it is whole or not
- * there.  Interrupted, killed or refused, it leaves nothing behind.  Where the file system makes no nameless files it has
- * another name beside its own until then, which only SIGKILL (and a loss of power) leaves.
+ * Of a plain file the manifest comes with the reply and is laid beside it; both get their names when both are whole, the
+ * manifest first: alone it is worth nothing, and the recording alone is worth less.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
 
-#define NAMES_TRIED 16
+#define MANIFEST      ".manifest"
+#define MANIFEST_PATH (STORE_PATH + 16)
 
-static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU };
-#define ENDING (sizeof ending / sizeof ending[0])
-
-static struct sigaction usual[ENDING];
-static char name[STORE_PATH + 16];
-/* The file to be removed when a signal ends us: `name`, or NULL. */
-static const char *volatile unfinished;
-
-static void remove_unfinished(int signo)
-{
-	if (unfinished)
-		unlink(unfinished);
-	signal(signo, SIG_DFL);
-	raise(signo);
-}
-
-/* What was ignored when we were started (nohup) stays ignored. */
-static void catch_signals(void)
-{
-	const struct sigaction remove = { .sa_handler = remove_unfinished };
-	for (size_t i = 0; i < ENDING; i++) {
-		sigaction(ending[i], NULL, &usual[i]);
-		if (usual[i].sa_handler != SIG_IGN)
-			sigaction(ending[i], &remove, NULL);
-	}
-}
-
-static void release_signals(void)
-{
-	for (size_t i = 0; i < ENDING; i++)
-		sigaction(ending[i], &usual[i], NULL);
-}
+struct written {
+	const struct opening *o;
+	json_t *reply; /* owned; told when the file is there */
+};
 
 /* What is worth knowing before one listens. */
 static void print_voices(const json_t *object)
@@ -81,155 +48,154 @@ static void print_voices(const json_t *object)
 	}
 }
 
-static bool note_written(void *ctx, const json_t *object)
+/* What the file is, in a few words. */
+static void print_file(const char *file, const json_t *object)
 {
-	const struct opening *o = ctx;
 	char length[24], size[24];
-	bool told = json_is_integer(json_object_get(object, "bytes"));
-	char *file = cmd_clean(strcmp(o->to, "-") == 0 ? "standard output" : o->to);
-	char *silent = cmd_clean(cmd_text(object, "undecoded"));
-	fprintf(stderr, "%s: ", file);
+	const char *protection = cmd_text(object, "protection");
+	bool zip = strcmp(protection, "zip") == 0, cms = strcmp(protection, "cms") == 0;
+	fprintf(stderr, "%s: %s", file,
+		zip   ? "ZIP under a password (AES-256), "
+		: cms ? "CMS envelope with a ZIP for the recipient alone, "
+		      : "");
 	if (json_is_integer(json_object_get(object, "packets")))
 		fprintf(stderr,
 			"%" JSON_INTEGER_FORMAT " RTP packets, %" JSON_INTEGER_FORMAT
 			" SIP messages, ",
 			cmd_number(object, "packets"), cmd_number(object, "messages"));
-	fprintf(stderr, "%s%s%s\n",
-		cmd_minutes(json_number_value(json_object_get(object, "seconds")), length),
-		told ? ", " : "", told ? cmd_bytes(cmd_number(object, "bytes"), size) : "");
+	fputs(cmd_minutes(json_number_value(json_object_get(object, "seconds")), length), stderr);
+	if (json_is_integer(json_object_get(object, "bytes")))
+		fprintf(stderr, ", %s", cmd_bytes(cmd_number(object, "bytes"), size));
+	fputc('\n', stderr);
+	if (cms)
+		fprintf(stderr, "  recipient's certificate: SHA-256 %s\n",
+			cmd_text(object, "recipient"));
+}
+
+static void print_manifest(const struct opening *o, const char *file, const json_t *object)
+{
+	if (strcmp(cmd_text(object, "protection"), "plain") != 0)
+		return;
+	if (strcmp(o->to, "-") == 0)
+		fprintf(stderr, "  no manifest is written where the recording is piped\n");
+	else
+		fprintf(stderr, "%s" MANIFEST ": what it is and who opened it, signed\n", file);
+}
+
+static void print_written(const struct opening *o, const json_t *object)
+{
+	char *file = cmd_clean(strcmp(o->to, "-") == 0 ? "standard output" : o->to);
+	char *silent = cmd_clean(cmd_text(object, "undecoded"));
+	print_file(file, object);
 	print_voices(object);
 	if (*silent)
 		fprintf(stderr,
 			"%s: silent where this was spoken, for which there is no decoder: %s "
 			"(--format pcap exports it as it was sent)\n",
 			file, silent);
+	print_manifest(o, file, object);
 	free(silent);
 	free(file);
+}
+
+static bool take_reply(void *ctx, const json_t *object)
+{
+	struct written *w = ctx;
+	json_decref(w->reply);
+	w->reply = json_deep_copy(object);
 	return true;
 }
 
-static enum rc send_to(struct cli *c, json_t *request, const struct opening *o, int fd)
+static enum rc send_to(struct cli *c, json_t *request, struct written *w, int fd)
 {
-	union {
-		const struct opening *in;
-		void *out;
-	} ctx = { .in = o };
 	json_object_set_new(request, "fd", json_integer(fd));
-	return cmd_send_opening(c, request, o->passphrase_file, note_written, ctx.out);
+	return cmd_send_opening(c, request, w->o->passphrase_file, take_reply, w);
 }
 
-/* What stands there now may be replaced only if it is a file. */
-static enum rc check_target(const char *path, struct error *err)
+static const char *manifest_path(char path[MANIFEST_PATH], const char *of)
 {
-	struct stat st;
-	if (!*path)
-		return error_set(err, RC_USAGE, "-o wants the name of a file");
-	if (strlen(path) >= STORE_PATH)
-		return error_set(err, RC_USAGE, "-o: the name is too long");
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(err, RC_FAILED, "%.300s is there and is no file", path);
+	snprintf(path, MANIFEST_PATH, "%.*s" MANIFEST, STORE_PATH, of);
+	return path;
+}
+
+static enum rc fill_manifest(struct draft *d, const char *text, struct error *err)
+{
+	for (size_t left = strlen(text); left;) {
+		ssize_t n = write(d->fd, text, left);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return error_errno(err, RC_FAILED, errno, "%.300s", d->path);
+		text += n;
+		left -= (size_t)n;
+	}
 	return RC_OK;
 }
 
-static enum rc sync_folder(const char *path, struct error *err)
+/* Both under their names, or neither: what a manifest replaced is gone by then, and with it what belonged to it. */
+static enum rc keep_both(struct draft *file, const char *manifest, struct error *err)
 {
-	char copy[STORE_PATH];
-	snprintf(copy, sizeof copy, "%s", path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
-	int why = errno;
-	if (fd >= 0)
-		close(fd);
-	return ok || why == EINVAL ? RC_OK : error_errno(err, RC_FAILED, why, "%.300s", path);
-}
-
-/* Another name beside `path`, which nobody has or will guess. */
-static void name_unfinished(const char *path)
-{
-	uint64_t number;
-	unfinished = NULL; /* half written, it would be another file's */
-	ASSERT(getrandom(&number, sizeof number, 0) == sizeof number);
-	snprintf(name, sizeof name, "%s.%012llx", path, (unsigned long long)(number >> 16));
-	unfinished = name;
-}
-
-/* A file that has no name yet and can be given one (linkat(2)); -1: there are none here. */
-static int open_nameless(const char *path, char self[40])
-{
-	char copy[STORE_PATH];
-	snprintf(copy, sizeof copy, "%s", path);
-	int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	snprintf(self, 40, "/proc/self/fd/%d", fd);
-	if (fd >= 0 && access(self, F_OK) != 0) {
-		close(fd);
-		fd = -1;
+	struct draft d;
+	char path[MANIFEST_PATH];
+	enum rc rc = cmd_draft_open(&d, manifest_path(path, file->path), err);
+	if (rc == RC_OK)
+		rc = fill_manifest(&d, manifest, err);
+	if (rc == RC_OK)
+		rc = cmd_draft_sync(file, err);
+	if (rc == RC_OK)
+		rc = cmd_draft_keep(&d, err);
+	if (rc == RC_OK) {
+		rc = cmd_draft_keep(file, err);
+		if (rc != RC_OK)
+			unlink(path);
 	}
-	return fd;
-}
-
-static int open_named(const char *path)
-{
-	int fd = -1;
-	for (int i = 0; i < NAMES_TRIED && fd < 0 && (i == 0 || errno == EEXIST); i++) {
-		name_unfinished(path);
-		fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	}
-	return fd;
-}
-
-/* Only what has a name can replace a file (rename(2)). */
-static bool give_name(const char *self, const char *path)
-{
-	int rc = linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
-	if (rc == 0 || errno != EEXIST)
-		return rc == 0;
-	for (int i = 0; i < NAMES_TRIED && rc != 0 && errno == EEXIST; i++) {
-		name_unfinished(path);
-		rc = linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
-	}
-	return rc == 0 && rename(name, path) == 0;
-}
-
-static enum rc fill_file(struct cli *c, json_t *request, const struct opening *o)
-{
-	char self[40];
-	int fd = open_nameless(o->to, self);
-	bool nameless = fd >= 0;
-	if (!nameless)
-		fd = open_named(o->to);
-	if (fd < 0)
-		return error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	enum rc rc = send_to(c, request, o, fd);
-	if (rc == RC_OK &&
-	    (fsync(fd) != 0 || (nameless ? !give_name(self, o->to) : rename(name, o->to) != 0)))
-		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", o->to);
-	close(fd); /* synced: it has nothing more to say */
+	cmd_draft_drop(&d);
 	return rc;
 }
 
-static enum rc write_file(struct cli *c, json_t *request, const struct opening *o)
+/* That the manifest can have its name is known before anything is opened. */
+static enum rc check_names(const struct opening *o, struct error *err)
 {
-	enum rc rc = check_target(o->to, &c->err);
+	char path[MANIFEST_PATH];
+	enum rc rc = cmd_draft_check(o->to, err);
+	if (rc != RC_OK || o->password || o->recipient)
+		return rc;
+	return cmd_draft_check(manifest_path(path, o->to), err);
+}
+
+static enum rc write_file(struct cli *c, json_t *request, struct written *w)
+{
+	struct draft file;
+	enum rc rc = check_names(w->o, &c->err);
+	if (rc == RC_OK)
+		rc = cmd_draft_open(&file, w->o->to, &c->err);
 	if (rc != RC_OK)
 		return rc;
-	catch_signals();
-	rc = fill_file(c, request, o);
-	if (rc != RC_OK && unfinished)
-		unlink(unfinished);
-	release_signals();
-	return rc == RC_OK ? sync_folder(o->to, &c->err) : rc;
+	rc = send_to(c, request, w, file.fd);
+	const char *manifest = json_string_value(json_object_get(w->reply, "manifest"));
+	if (rc == RC_OK)
+		rc = manifest ? keep_both(&file, manifest, &c->err)
+			      : cmd_draft_keep(&file, &c->err);
+	cmd_draft_drop(&file);
+	return rc;
 }
 
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o)
 {
+	struct written w = { .o = o };
+	enum rc rc;
 	if (strcmp(o->to, "-") != 0)
-		return write_file(c, request, o);
-	if (c->no_output)
-		return error_set(&c->err, RC_USAGE, "-o -: standard output is closed");
-	if (isatty(STDOUT_FILENO))
-		return error_set(&c->err, RC_USAGE,
-				 "-o -: a recording is not written to a terminal");
-	return send_to(c, request, o, STDOUT_FILENO);
+		rc = write_file(c, request, &w);
+	else if (c->no_output)
+		rc = error_set(&c->err, RC_USAGE, "-o -: standard output is closed");
+	else if (isatty(STDOUT_FILENO))
+		rc = error_set(&c->err, RC_USAGE, "-o -: a recording is not written to a terminal");
+	else
+		rc = send_to(c, request, &w, STDOUT_FILENO);
+	if (rc == RC_OK)
+		print_written(o, w.reply);
+	json_decref(w.reply);
+	return rc;
 }
 
 void cmd_put_opening(json_t *request, const struct opening *o)
@@ -244,6 +210,10 @@ void cmd_put_opening(json_t *request, const struct opening *o)
 	cmd_put_text(request, "track", o->track);
 	cmd_put_text(request, "at", o->at);
 	cmd_put_text(request, "format", o->format);
+	cmd_put_text(request, "password", o->password);
+	cmd_put_text(request, "recipient", o->recipient);
+	if (o->mutes)
+		json_object_set(request, "mute", o->mutes);
 	if (o->conceal)
 		json_object_set_new(request, "conceal", json_true());
 }

@@ -48,12 +48,15 @@ enum rc cmd_replay(struct cli *c, int argc, char **argv)
 		{ 'o', "output", "FILE|-", "write WAV there and play nothing", &o.to, NULL },
 		{ 0, "conceal", NULL, "fill gaps as a telephone would, instead of with silence",
 		  NULL, &o.conceal },
+		{ 0, "mute", "SIDE:FROM-TO",
+		  "hear nothing of caller, callee or both then; may come again", NULL, NULL },
 		{ 0, "passphrase-file", "F", "your passphrase, in the first line",
 		  &o.passphrase_file, NULL },
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &o.id, 1, NULL);
 	if (rc != RC_OK)
 		return rc;
+	o.mutes = c->repeated;
 	json_t *request = cmd_new_request("replay");
 	cmd_put_opening(request, &o);
 	rc = o.to ? cmd_write_recording(c, request, &o) : play(c, request, &o);

@@ -82,6 +82,15 @@ static const struct word *find_word(const char *given, const struct word *words,
 	return NULL;
 }
 
+/* What is not UTF-8 is not what it should be. */
+static void repeat(struct cli *c, const char *value)
+{
+	json_t *text = json_string(value);
+	if (!c->repeated)
+		c->repeated = json_array();
+	json_array_append_new(c->repeated, text ? text : json_string(""));
+}
+
 /* One option at argv[i]; returns how many words it took in *took. */
 static enum rc read_word(struct cli *c, const struct word *words, size_t count, int argc,
 			 char **argv, int i, int *took)
@@ -101,8 +110,12 @@ static enum rc read_word(struct cli *c, const struct word *words, size_t count, 
 	}
 	if (!joined && i + 1 >= argc)
 		return error_set(&c->err, RC_USAGE, "--%s wants a value: %s", w->name, w->argument);
-	*w->value = joined ? joined + 1 : argv[i + 1];
+	const char *value = joined ? joined + 1 : argv[i + 1];
 	*took = joined ? 1 : 2;
+	if (w->value)
+		*w->value = value;
+	else
+		repeat(c, value);
 	return RC_OK;
 }
 

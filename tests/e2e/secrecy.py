@@ -322,8 +322,10 @@ def an_export_replaces_a_file_and_is_its_owners_alone(bench):
     os.chmod(path, 0o644)
     for name in ("x.wav", "y.wav", "y.wav"):
         store.export(row["id"], os.path.join(out, name))
-        same(os.stat(os.path.join(out, name)).st_mode & 0o777, 0o600, "the rights to " + name)
-    same(sorted(os.listdir(out)), ["x.wav", "y.wav"], "what is there")
+        for made in (name, name + ".manifest"):
+            same(os.stat(os.path.join(out, made)).st_mode & 0o777, 0o600, "the rights to " + made)
+    names = ["x.wav", "x.wav.manifest", "y.wav", "y.wav.manifest"]
+    same(sorted(os.listdir(out)), names, "what is there")
     check_audio({c.call_id: c for c in scene.calls}[row["sip_call_id"]], read_wav(path))
 
 
