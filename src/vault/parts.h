@@ -19,6 +19,7 @@
  *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
  *   holds.c      what keeps a recording past its time;  hold*.c  the holds that people make
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
+ *   inquiry*.c   requests of persons and authorities, and the way they go
  *   people.c     who has which role and sees what, and their passphrase boxes
  *   rotate.c     other key pairs for the vault
  *   keys.c       key files;  disk.c  files that are there whole or not at all
@@ -509,6 +510,19 @@ enum rc req_digits(const struct request *q, struct error *err) MUST_USE;
 enum rc req_coverage(const struct request *q, struct error *err) MUST_USE;
 /* What the recorder last told of itself (STORE/recorder/status.json), as far as it is what it should be; null. */
 json_t *req_status_capture(const struct vault *v);
+enum rc req_inquiry_open(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_identify(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_extend(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_refresh(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_assess(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_authorise(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_fulfil(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_close(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_refuse(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_list(const struct request *q, struct error *err) MUST_USE;
+enum rc req_inquiry_show(const struct request *q, struct error *err) MUST_USE;
+/* For status: how many are open and overdue, and (but for operators) which. */
+enum rc req_inquiry_tally(const struct request *q, json_t **out, struct error *err) MUST_USE;
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
 enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;

@@ -146,9 +146,12 @@ json_t *req_status_capture(const struct vault *v)
 	return o;
 }
 
+/* ---- what status tells, part by part ------------------------------------------------------------------------------ */
+
 /* How many there are of each role, and who is to open audio and has no passphrase for it. */
-static enum rc people_json(const struct vault *v, json_t **out, struct error *err)
+static enum rc add_people(const struct request *q, json_t *o, struct error *err)
 {
+	const struct vault *v = q->v;
 	struct person *all = NULL;
 	size_t count = 0;
 	json_int_t roles[PEOPLE_ROLES] = { 0 }, disabled = 0, without = 0;
@@ -163,55 +166,90 @@ static enum rc people_json(const struct vault *v, json_t **out, struct error *er
 			roles[r] += all[i].role == people_role_named(people_role_names[r]);
 	}
 	people_free(all, count);
-	*out = json_object();
+	json_t *people = json_object();
 	for (size_t r = 0; r < PEOPLE_ROLES; r++)
-		json_object_set_new(*out, people_role_names[r], json_integer(roles[r]));
-	json_object_set_new(*out, "disabled", json_integer(disabled));
-	json_object_set_new(*out, "without_passphrase", json_integer(without));
-	return RC_OK;
-}
-
-enum rc req_status(const struct request *q, struct error *err)
-{
-	struct vault *v = q->v;
-	struct tally t = { 0 };
-	char recorder[RECORDER_ID];
-	json_t *people = NULL;
-	enum rc rc = tally_calls(v, &t, err);
-	if (rc == RC_OK)
-		rc = tally_segments(v, &t, err);
-	if (rc == RC_OK)
-		rc = hold_walk(v, false, tally_hold, &t, err);
-	if (rc == RC_OK)
-		rc = people_json(v, &people, err);
-	if (rc != RC_OK)
-		return rc;
-	store_recorder_id(v->keys.recorder_public, recorder);
-	json_t *o = json_pack(
-		"{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
-		"store", v->store, "version", CALLSPAN_VERSION, "policy", v->policy.name,
-		"policy_hash", v->policy.hash, "unattended", v->keys.has_audio, "recorder_id",
-		recorder, "calls", "total", t.calls, "open", t.open_calls, "talking", t.talking,
-		"unattested", t.unattested, "segments", "open", t.open, "closed", t.closed,
-		"damaged", t.damaged, "bytes", t.bytes);
-	if (!o) {
-		json_decref(people);
-		return error_set(err, RC_FAILED, "the store's path is not UTF-8");
-	}
+		json_object_set_new(people, people_role_names[r], json_integer(roles[r]));
+	json_object_set_new(people, "disabled", json_integer(disabled));
+	json_object_set_new(people, "without_passphrase", json_integer(without));
 	json_object_set_new(o, "people", people);
 	json_object_set_new(o, "rotation_unfinished",
 			    json_boolean(v->keys.rotation != ROTATION_NONE));
-	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
-	json_object_set_new(o, "newest", call_json_time(t.newest_us));
+	return RC_OK;
+}
+
+static enum rc add_store(const struct request *q, json_t *o, struct error *err)
+{
+	const struct vault *v = q->v;
+	char recorder[RECORDER_ID];
+	json_t *store = json_string(v->store);
+	if (!store)
+		return error_set(err, RC_FAILED, "the store's path is not UTF-8");
+	store_recorder_id(v->keys.recorder_public, recorder);
+	json_object_set_new(o, "store", store);
+	json_object_set_new(o, "version", json_string(CALLSPAN_VERSION));
+	json_object_set_new(o, "policy", json_string(v->policy.name));
+	json_object_set_new(o, "policy_hash", json_string(v->policy.hash));
+	json_object_set_new(o, "unattended", json_boolean(v->keys.has_audio));
+	json_object_set_new(o, "recorder_id", json_string(recorder));
 	json_object_set_new(o, "free_bytes", free_bytes(v));
 	json_object_set_new(o, "audit", req_audit_json(v));
+	json_object_set_new(o, "capture", req_status_capture(v));
+	return RC_OK;
+}
+
+static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
+{
+	struct tally t = { 0 };
+	enum rc rc = tally_calls(q->v, &t, err);
+	if (rc == RC_OK)
+		rc = tally_segments(q->v, &t, err);
+	if (rc == RC_OK)
+		rc = hold_walk(q->v, false, tally_hold, &t, err);
+	if (rc != RC_OK)
+		return rc;
+	json_object_set_new(o, "calls",
+			    json_pack("{s:I, s:I, s:I, s:I}", "total", t.calls, "open",
+				      t.open_calls, "talking", t.talking, "unattested",
+				      t.unattested));
+	json_object_set_new(o, "segments",
+			    json_pack("{s:I, s:I, s:I, s:I}", "open", t.open, "closed", t.closed,
+				      "damaged", t.damaged, "bytes", t.bytes));
+	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
+	json_object_set_new(o, "newest", call_json_time(t.newest_us));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
 	json_object_set_new(o, "holds",
 			    json_pack("{s:I, s:I, s:I}", "active", t.holds, "release_asked",
 				      t.asked, "calls_past_their_time", t.held_past));
-	json_object_set_new(o, "capture", req_status_capture(v));
-	requests_reply(q, o);
 	return RC_OK;
+}
+
+static enum rc add_inquiries(const struct request *q, json_t *o, struct error *err)
+{
+	json_t *inquiries = NULL;
+	enum rc rc = req_inquiry_tally(q, &inquiries, err);
+	if (rc == RC_OK)
+		json_object_set_new(o, "requests", inquiries);
+	return rc;
+}
+
+static enum rc (*const parts[])(const struct request *q, json_t *o, struct error *err) = {
+	add_store,
+	add_calls,
+	add_people,
+	add_inquiries,
+};
+
+enum rc req_status(const struct request *q, struct error *err)
+{
+	json_t *o = json_object();
+	enum rc rc = RC_OK;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0] && rc == RC_OK; i++)
+		rc = parts[i](q, o, err);
+	if (rc == RC_OK)
+		requests_reply(q, o);
+	else
+		json_decref(o);
+	return rc;
 }
 
 /* ---- reindex ---------------------------------------------------------------------------------------------------- */

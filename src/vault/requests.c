@@ -69,6 +69,28 @@ static const struct request_row table[] = {
 	  "hold",                                                      NULL,             req_hold_show },
 	{ "status",       C | M | A | O, QUIET,
 	  "",                                                          NULL,             req_status },
+	{ "request-open", C | M,         AUDITS_ITSELF,
+	  "kind party since* until* received* reference requester note", NULL,         req_inquiry_open },
+	{ "request-verify-identity", C | M, AUDITS_ITSELF,
+	  "inquiry how",                                               NULL,     req_inquiry_identify },
+	{ "request-extend", C | M,       AUDITS_ITSELF,
+	  "inquiry reason",                                            NULL,       req_inquiry_extend },
+	{ "request-refresh", C | M,      AUDITS_ITSELF,
+	  "inquiry",                                                   NULL,      req_inquiry_refresh },
+	{ "request-assess", C | M,       AUDITS_ITSELF,
+	  "inquiry id decision redact* ground note",                   NULL,       req_inquiry_assess },
+	{ "request-authorise", C | M,    AUDITS_ITSELF,
+	  "inquiry passphrase",                                        NULL,    req_inquiry_authorise },
+	{ "request-fulfil", C | M,       AUDITS_ITSELF,
+	  "inquiry id play? fd# format passphrase",                    NULL,       req_inquiry_fulfil },
+	{ "request-close", C | M,        AUDITS_ITSELF,
+	  "inquiry reason",                                            NULL,        req_inquiry_close },
+	{ "request-refuse", C | M,       AUDITS_ITSELF,
+	  "inquiry ground reason",                                     NULL,       req_inquiry_refuse },
+	{ "request-list", C | M | A,     QUIET,
+	  "open? overdue?",                                            NULL,         req_inquiry_list },
+	{ "request-show", C | M | A,     QUIET,
+	  "inquiry",                                                   NULL,         req_inquiry_show },
 	{ "reindex",      C | O,         AUDITED,
 	  "",                                                          NULL,             req_reindex },
 	{ "verify",       C | M | A | O, AUDITED,
@@ -255,6 +277,13 @@ static bool named_call(const struct request *q, struct uuid *id)
 	return text && (catalogue_find(q->v, text, id, &ignored) == RC_OK || uuid_parse(id, text));
 }
 
+/* What a request states as its reference, or the matter that it is of. */
+static const char *reference_of(const struct request *q)
+{
+	const char *reference = requests_text(q, "reference");
+	return reference ? reference : requests_text(q, "inquiry");
+}
+
 static enum rc audit_outcome(const struct request *q, const char *action, const char *outcome,
 			     const char *detail, struct error *err)
 {
@@ -269,7 +298,7 @@ static enum rc audit_outcome(const struct request *q, const char *action, const 
 						  .action = action,
 						  .call = named_call(q, &id) ? &id : NULL,
 						  .purpose = requests_text(q, "purpose"),
-						  .reference = requests_text(q, "reference"),
+						  .reference = reference_of(q),
 						  .outcome = outcome,
 						  .detail = detail },
 			   err);

@@ -43,6 +43,16 @@
  *   hold-cancel-release  hold*                                     the hold, active again
  *   hold-list  all                                                 one object per hold that has not ended, oldest first
  *   hold-show  hold*                                               the hold, and "held_calls": [ids]
+ *   request-open  kind* party* received* reference* since until requester note
+ *   request-verify-identity  inquiry* how*        request-extend  inquiry* reason*        request-refresh  inquiry*
+ *   request-assess  inquiry* id* decision* redact ground note      request-authorise  inquiry* passphrase
+ *   request-close  inquiry* reason                                 request-refuse  inquiry* ground* reason*
+ *                                                                  the request ("R-7") as it is then: {"inquiry","kind","state",
+ *                                                                  "reference","received","due","overdue","extended","identified",
+ *                                                                  "refusal","calls":{...},"party","requester","note","since","until"}
+ *   request-fulfil  inquiry* id* play|fd format passphrase         as replay or export; kind sets the purpose, inquiry is the reference
+ *   request-list  open overdue                                     one such object a request, oldest first
+ *   request-show  inquiry*                                         the same with "steps", "recordings", "unseen" and "passphrase"
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
@@ -73,6 +83,8 @@
  * or pcap; `gap` is a percentage; track caller or callee; `mute` a list of "SIDE:FROM-TO" with times as in `at`, SIDE caller, callee
  * or both.  With `password` a ZIP (AES-256) goes to fd, with `recipient` (a certificate, PEM) a CMS envelope of a ZIP: the recording with
  * its manifest.  Of a plain file the manifest is in the reply: docs/disclosure.md.
+ * `kind` is subject-access or authority; `decision` release, redact (with `redact`: ["SIDE:FROM-TO", ...]) or withhold (with
+ * `ground`); `open` and `overdue` true or absent: docs/requests.md.
  * A member that a request does not know, or of another type, is RC_USAGE; a null one is absent.
  * RC_AGAIN, with the text "passphrase needed": nothing was opened and nothing audited; ask again with a passphrase.
  * With "new passphrase needed" it is new_passphrase that is wanted.  `scope` is "group:NAME,line:PATTERN,...".
