@@ -36,6 +36,8 @@ static const struct command commands[] = {
 	  "Check that a file is what was handed over.", cmd_verify_export },
 	{ "hold",    "add --reason TEXT --reference REF (ID... | --party N [--since T] [--until T] [--standing] | --conversation ID) | release H-N [--reason TEXT] [--confirm | --cancel] | list [--all] | show H-N [--json]",
 	  "Keep recordings past their time while a matter is open, and let them go.", cmd_hold },
+	{ "request", "open|verify-identity|extend|refresh|assess|authorise|fulfil|close|refuse|list|show [R-N] [CALL ...] [--kind K] [--party N] ...",
+	  "Deal with a person's or an authority's request for recordings.", cmd_request },
 	{ "coverage", "[--since T] [--until T] [--gap PERCENT] [--json]",
 	  "Tell which answered calls were recorded whole, and what is missing of the others.", cmd_coverage },
 	{ "status",  "[--json]",

@@ -43,6 +43,7 @@ enum rc cmd_show(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_replay(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_hold(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_request(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_coverage(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_status(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
@@ -127,6 +128,8 @@ struct opening {
  * is plain. */
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 void cmd_put_opening(json_t *request, const struct opening *o);
+/* cmd_replay.c: have it played, until it ends or somebody stops it. */
+enum rc cmd_replay_play(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 
 /* ---- cmd_protect.c: under what it leaves -------------------------------------------------------- */
 

@@ -24,7 +24,7 @@ static bool ignore_reply(void *ctx, const json_t *object)
 	return true;
 }
 
-static enum rc play(struct cli *c, json_t *request, const struct opening *o)
+enum rc cmd_replay_play(struct cli *c, json_t *request, const struct opening *o)
 {
 	struct sigaction stop = { .sa_handler = on_stop };
 	json_object_set_new(request, "play", json_true());
@@ -59,7 +59,7 @@ enum rc cmd_replay(struct cli *c, int argc, char **argv)
 	o.mutes = c->repeated;
 	json_t *request = cmd_new_request("replay");
 	cmd_put_opening(request, &o);
-	rc = o.to ? cmd_write_recording(c, request, &o) : play(c, request, &o);
+	rc = o.to ? cmd_write_recording(c, request, &o) : cmd_replay_play(c, request, &o);
 	json_decref(request);
 	return rc;
 }

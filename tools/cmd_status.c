@@ -61,13 +61,32 @@ static void print_capture(const json_t *capture)
 		print_group(counters, g);
 }
 
+static void print_requests(const json_t *requests)
+{
+	char text[256] = "";
+	size_t i, at = 0;
+	const json_t *name;
+	json_int_t overdue = cmd_number(requests, "overdue");
+	json_array_foreach(json_object_get(requests, "overdue_requests"), i, name)
+	{
+		if (at < sizeof text)
+			at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : ": ",
+					       json_string_value(name));
+	}
+	cmd_print_line("requests open", "%" JSON_INTEGER_FORMAT, cmd_number(requests, "open"));
+	if (overdue)
+		cmd_print_line("requests OVERDUE", "%" JSON_INTEGER_FORMAT "%s", overdue, text);
+}
+
 static bool print_status(void *ctx, const json_t *status)
 {
 	(void)ctx;
 	json_t *card = json_copy((json_t *)(uintptr_t)status);
 	json_object_del(card, "capture");
+	json_object_del(card, "requests");
 	cmd_print_card(card);
 	json_decref(card);
+	print_requests(json_object_get(status, "requests"));
 	print_capture(json_object_get(status, "capture"));
 	json_int_t without = cmd_number(json_object_get(status, "people"), "without_passphrase");
 	if (without)

@@ -153,8 +153,20 @@ int64_t inquiry_day(int64_t us)
 
 int64_t inquiry_due(int64_t day_us, uint32_t months)
 {
-	const struct policy_class period = { .months = months };
-	return policy_expiry_us(&period, day_us);
+	time_t t = (time_t)(day_us / US_PER_S);
+	struct tm day, last;
+	if (!localtime_r(&t, &day))
+		return day_us;
+	last = (struct tm){ .tm_year = day.tm_year,
+			    .tm_mon = day.tm_mon + (int)months + 1,
+			    .tm_mday = 0,
+			    .tm_isdst = -1 };
+	(void)mktime(&last); /* the last day of the month that is meant */
+	if (day.tm_mday < last.tm_mday)
+		last.tm_mday = day.tm_mday;
+	last.tm_hour = last.tm_min = last.tm_sec = 0;
+	last.tm_isdst = -1;
+	return (int64_t)mktime(&last) * US_PER_S;
 }
 
 bool inquiry_overdue(const struct vault *v, const inquiry_row *r, const inquiry_figures *f)
