@@ -46,8 +46,9 @@ static const struct command commands[] = {
 	  "Build the index anew from the segments.", cmd_reindex },
 	{ "verify",  "[ID] [--json]",
 	  "Check that recordings are what the recorder wrote.", cmd_verify },
-	{ "audit",   "list|verify [--since T] [--until T] [--limit N] [--json]",
-	  "Show who opened what, when and why; check that this record is whole.", cmd_audit },
+	{ "audit",   "list [--since T] [--until T] [--person NAME] [--action A] [--call ID] [--limit N] [--before N] | "
+	  "verify [--head HEAD | --head-file FILE] | anchor | export -o FILE|-  [--json]",
+	  "Show who opened what, when and why; check that this record is whole; hand it on.", cmd_audit },
 	{ "person",  "add|list|role|disable|enable|passphrase|reset [USER] [--role R] [--scope S] [--passphrase-file F] [--json]",
 	  "Say who may use the store, and as what; change a passphrase.", cmd_people },
 	{ "key",     "export-public [-o FILE] [--json] | rotate [--passphrase-file F] [--json]",

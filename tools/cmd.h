@@ -123,9 +123,12 @@ struct opening {
 	const char *password, *recipient; /* texts, not files; NULL: none */
 	json_t *mutes;                    /* borrowed; NULL: none */
 	bool conceal;
+	vault_reply told; /* what is told of a file that is no recording; NULL: it is one */
 };
 /* Have the vault write a recording to o->to, which comes into being whole or not at all; its manifest beside it when it
  * is plain. */
+/* Have the vault write a recording (or what else it writes to a descriptor) to o->to, which comes into being whole or not
+ * at all. */
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 void cmd_put_opening(json_t *request, const struct opening *o);
 /* cmd_replay.c: have it played, until it ends or somebody stops it. */

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* callspan audit: who did what, when and why; and whether that record is whole. */
+/* callspan audit: who did what, when and why; whether that record is whole; its way to others. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
+
+struct asked {
+	const char *since, *until, *limit, *before, *person, *action, *call; /* list */
+	const char *head, *head_file;                                        /* verify */
+	const char *to;                                                      /* export */
+	bool json;
+};
+
+/* ---- list ------------------------------------------------------------------------------------- */
 
 static const struct column columns[] = {
 	{ "NO", true, false },      { "TIME", false, false },     { "PERSON", false, true },
@@ -32,7 +44,7 @@ static bool add_entry(void *ctx, const json_t *entry)
 	return true;
 }
 
-static enum rc list(struct cli *c, const json_t *request)
+static enum rc print_table(struct cli *c, const json_t *request)
 {
 	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
 	enum rc rc = cmd_send(c, request, add_entry, t);
@@ -44,57 +56,187 @@ static enum rc list(struct cli *c, const json_t *request)
 	return rc;
 }
 
+static enum rc list(struct cli *c, const struct asked *a)
+{
+	json_t *request = cmd_new_request("audit-list");
+	enum rc rc = cmd_put_time(c, request, "since", a->since);
+	if (rc == RC_OK)
+		rc = cmd_put_time(c, request, "until", a->until);
+	if (rc == RC_OK)
+		rc = cmd_put_number(c, request, "limit", a->limit);
+	if (rc == RC_OK)
+		rc = cmd_put_number(c, request, "before", a->before);
+	cmd_put_text(request, "person", a->person);
+	cmd_put_text(request, "action", a->action);
+	cmd_put_text(request, "call", a->call);
+	if (rc == RC_OK)
+		rc = a->json ? cmd_send(c, request, cmd_print_json, NULL) : print_table(c, request);
+	json_decref(request);
+	return rc;
+}
+
+/* ---- verify ----------------------------------------------------------------------------------- */
+
 static bool print_whole(void *ctx, const json_t *o)
 {
-	(void)ctx;
-	printf("The audit trail is whole: %" JSON_INTEGER_FORMAT " entries, head %s\n",
-	       cmd_number(o, "entries"), cmd_text(o, "head"));
+	const struct asked *a = ctx;
+	json_int_t anchored = cmd_number(o, "anchored"), after = cmd_number(o, "unanchored");
+	bool given = a->head || a->head_file;
+	printf("The audit trail is whole: %" JSON_INTEGER_FORMAT
+	       " entries, head\n%" JSON_INTEGER_FORMAT
+	       " %s\nIts heads are signed by the key of SHA-256 %s.\n",
+	       cmd_number(o, "entries") - cmd_number(o, "missing"), cmd_number(o, "entries"),
+	       cmd_text(o, "head"), cmd_text(o, "key"));
 	if (cmd_number(o, "missing"))
 		printf("Entries 1 to %" JSON_INTEGER_FORMAT
 		       " are missing: they were lost with a damaged index.\n",
 		       cmd_number(o, "missing"));
+	if (!given)
+		printf("Whether the whole store was put back shows only a head that was kept "
+		       "elsewhere "
+		       "(--head, --head-file).\n");
+	printf("Entries up to %" JSON_INTEGER_FORMAT " are covered by %s", anchored,
+	       given ? "the head given" : "the newest anchor");
+	if (after)
+		printf("; %" JSON_INTEGER_FORMAT " %s written since, not covered yet", after,
+		       after == 1 ? "was" : "were");
+	printf(".\n");
 	return true;
+}
+
+static enum rc verify(struct cli *c, const struct asked *a)
+{
+	json_t *request = cmd_new_request("audit-verify");
+	int fd = -1;
+	enum rc rc = RC_OK;
+	union {
+		const struct asked *in;
+		void *out;
+	} ctx = { .in = a };
+	cmd_put_text(request, "head", a->head);
+	if (a->head_file) {
+		fd = strcmp(a->head_file, "-") == 0
+			     ? dup(STDIN_FILENO)
+			     : open(a->head_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		if (fd < 0)
+			rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", a->head_file);
+		json_object_set_new(request, "fd", json_integer(fd));
+	}
+	if (rc == RC_OK)
+		rc = cmd_send(c, request, a->json ? cmd_print_json : print_whole, ctx.out);
+	if (fd >= 0)
+		close(fd);
+	json_decref(request);
+	return rc;
+}
+
+/* ---- anchor ----------------------------------------------------------------------------------- */
+
+static bool print_anchor(void *ctx, const json_t *o)
+{
+	(void)ctx;
+	printf("%" JSON_INTEGER_FORMAT " %s\n", cmd_number(o, "anchored"), cmd_text(o, "head"));
+	return true;
+}
+
+static enum rc anchor(struct cli *c, const struct asked *a)
+{
+	json_t *request = cmd_new_request("audit-anchor");
+	enum rc rc = cmd_send(c, request, a->json ? cmd_print_json : print_anchor, NULL);
+	json_decref(request);
+	return rc;
+}
+
+/* ---- export ----------------------------------------------------------------------------------- */
+
+/* Standard output may be the export itself. */
+static bool print_export(void *ctx, const json_t *o)
+{
+	(void)ctx;
+	fprintf(stderr,
+		"%" JSON_INTEGER_FORMAT " entries, %" JSON_INTEGER_FORMAT " anchors, head %s\n",
+		cmd_number(o, "entries"), cmd_number(o, "anchors"), cmd_text(o, "head"));
+	return true;
+}
+
+static enum rc export(struct cli *c, const struct asked *a) {
+	const struct opening o = { .to = a->to, .told = a->json ? cmd_print_json : print_export };
+	if (!a->to) return error_set(&c->err, RC_USAGE,
+				     "audit export wants a file: -o FILE (or -o -)");
+	if (a->json &&
+	    strcmp(a->to, "-") == 0) return error_set(&c->err, RC_USAGE,
+						      "--json and -o - both go to standard output");
+	json_t *request = cmd_new_request("audit-export");
+	enum rc rc = cmd_write_recording(c, request, &o);
+	json_decref(request);
+	return rc;
+}
+
+/* ---- which ------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	enum rc (*run)(struct cli *c, const struct asked *a);
+} kinds[] = { { "list", list }, { "verify", verify }, { "anchor", anchor }, { "export", export } };
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+static enum rc find_kind(struct cli *c, const char *name, size_t *kind)
+{
+	const char *names[KINDS];
+	for (*kind = 0; *kind < KINDS; ++*kind) {
+		names[*kind] = kinds[*kind].name;
+		if (name && strcmp(name, names[*kind]) == 0)
+			return RC_OK;
+	}
+	const char *near = name ? cmd_nearest(name, names, KINDS) : NULL;
+	return error_set(&c->err, RC_USAGE, "audit %.60s: %s%s%s", name ? name : "what",
+			 near ? "did you mean " : "there are list, verify, anchor and export",
+			 near ? near : "", near ? "?" : "");
+}
+
+/* An option that another kind has is not passed over in silence. */
+static enum rc check_words(struct cli *c, const struct word *words, size_t count, const char *kind)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct word *w = &words[i];
+		size_t len = strcspn(w->prose, ":");
+		if (w->value && *w->value &&
+		    (strlen(kind) != len || strncmp(w->prose, kind, len) != 0))
+			return error_set(&c->err, RC_USAGE, "audit %s: --%s is for audit %.*s",
+					 kind, w->name, (int)len, w->prose);
+	}
+	return RC_OK;
 }
 
 enum rc cmd_audit(struct cli *c, int argc, char **argv)
 {
-	static const char *const choices[] = { "list", "verify" };
-	const char *what = NULL, *since = NULL, *until = NULL, *limit = NULL;
-	bool json = false;
+	struct asked a = { 0 };
+	const char *what = NULL;
+	size_t kind = 0;
 	const struct word words[] = {
-		{ 0, "since", "T", "list: made at T or later", &since, NULL },
-		{ 0, "until", "T", "list: made at T or earlier", &until, NULL },
-		{ 0, "limit", "N", "list: the newest N (0: all)", &limit, NULL },
-		{ 0, "json", NULL, "one JSON object a line", NULL, &json },
+		{ 0, "since", "T", "list: made at T or later", &a.since, NULL },
+		{ 0, "until", "T", "list: made at T or earlier", &a.until, NULL },
+		{ 0, "person", "NAME", "list: by this person (\"\": by the system)", &a.person,
+		  NULL },
+		{ 0, "action", "A", "list: of this action", &a.action, NULL },
+		{ 0, "call", "ID", "list: about this call", &a.call, NULL },
+		{ 0, "limit", "N", "list: the newest N (0: all)", &a.limit, NULL },
+		{ 0, "before", "N", "list: with a smaller number than N", &a.before, NULL },
+		{ 0, "head", "HEAD",
+		  "verify: a head noted elsewhere, \"NUMBER HASH\" or the hash alone", &a.head,
+		  NULL },
+		{ 0, "head-file", "FILE",
+		  "verify: a file that heads were kept in (audit.head-file)", &a.head_file, NULL },
+		{ 'o', "output", "FILE", "export: the file to write, - for standard output", &a.to,
+		  NULL },
+		{ 0, "json", NULL, "one JSON object a line", NULL, &a.json },
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &what, 1, NULL);
-	if (rc != RC_OK)
-		return rc;
-	bool verify = what && strcmp(what, "verify") == 0;
-	if (!verify && (!what || strcmp(what, "list") != 0)) {
-		const char *near = what ? cmd_nearest(what, choices, 2) : NULL;
-		return error_set(&c->err, RC_USAGE, "audit %.60s: %s%s%s", what ? what : "what",
-				 near ? "did you mean " : "there are list and verify",
-				 near ? near : "", near ? "?" : "");
-	}
-	if (verify && (since || until || limit))
-		return error_set(&c->err, RC_USAGE,
-				 "audit verify checks all entries: --%s is for audit list",
-				 since   ? "since"
-				 : until ? "until"
-					 : "limit");
-	json_t *request = cmd_new_request(verify ? "audit-verify" : "audit-list");
-	if (!verify) {
-		rc = cmd_put_time(c, request, "since", since);
-		if (rc == RC_OK)
-			rc = cmd_put_time(c, request, "until", until);
-		if (rc == RC_OK)
-			rc = cmd_put_number(c, request, "limit", limit);
-	}
-	if (rc == RC_OK && !verify && !json)
-		rc = list(c, request);
-	else if (rc == RC_OK)
-		rc = cmd_send(c, request, json ? cmd_print_json : print_whole, NULL);
-	json_decref(request);
-	return rc;
+	if (rc == RC_OK)
+		rc = find_kind(c, what, &kind);
+	if (rc == RC_OK)
+		rc = check_words(c, WORDS(words), kinds[kind].name);
+	if (rc == RC_OK && a.head && a.head_file)
+		rc = error_set(&c->err, RC_USAGE, "either --head or --head-file, not both");
+	return rc == RC_OK ? kinds[kind].run(c, &a) : rc;
 }

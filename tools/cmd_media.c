@@ -158,7 +158,7 @@ static enum rc check_names(const struct opening *o, struct error *err)
 {
 	char path[MANIFEST_PATH];
 	enum rc rc = cmd_draft_check(o->to, err);
-	if (rc != RC_OK || o->password || o->recipient)
+	if (rc != RC_OK || o->password || o->recipient || o->told)
 		return rc;
 	return cmd_draft_check(manifest_path(path, o->to), err);
 }
@@ -188,11 +188,13 @@ enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening
 		rc = write_file(c, request, &w);
 	else if (c->no_output)
 		rc = error_set(&c->err, RC_USAGE, "-o -: standard output is closed");
-	else if (isatty(STDOUT_FILENO))
+	else if (!o->told && isatty(STDOUT_FILENO))
 		rc = error_set(&c->err, RC_USAGE, "-o -: a recording is not written to a terminal");
 	else
 		rc = send_to(c, request, &w, STDOUT_FILENO);
-	if (rc == RC_OK)
+	if (rc == RC_OK && o->told)
+		(void)o->told(NULL, w.reply);
+	else if (rc == RC_OK)
 		print_written(o, w.reply);
 	json_decref(w.reply);
 	return rc;

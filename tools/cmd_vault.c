@@ -65,7 +65,10 @@ enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *
 	char person[256];
 	snprintf(person, sizeof person, "%s", cmd_person());
 	struct vault_caller who = { .person = person, .uid = geteuid(), .stop = &c->stop };
-	rc = vault_request(v, &who, request, reply, ctx, &c->err);
+	const struct vault_settings settings = { .head_file = c->options.audit_head_file };
+	rc = vault_configure(v, &settings, &c->err);
+	if (rc == RC_OK)
+		rc = vault_request(v, &who, request, reply, ctx, &c->err);
 	vault_close(v);
 	return rc;
 }
