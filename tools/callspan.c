@@ -53,6 +53,8 @@ static const struct command commands[] = {
 	  "Say who may use the store, and as what; change a passphrase.", cmd_people },
 	{ "key",     "export-public [-o FILE] [--json] | rotate [--passphrase-file F] [--json]",
 	  "Give the store's public keys, for those who check what was handed over; exchange the vault's keys.", cmd_key },
+	{ "serve",   "",
+	  "Hold the store and answer everybody's commands: the service.", cmd_serve },
 };
 /* clang-format on */
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -52,6 +52,7 @@ enum rc cmd_audit(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_people(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_key(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_serve(struct cli *c, int argc, char **argv) MUST_USE;
 
 /* ---- cmd_words.c: options and arguments --------------------------------------------------- */
 
@@ -92,12 +93,16 @@ enum rc cmd_put_number(struct cli *c, json_t *request, const char *member,
 enum rc cmd_find_store(struct cli *c) MUST_USE;
 
 json_t *cmd_new_request(const char *name);
-/* Open the vault, send the request (borrowed), close it.  Errors stand in c->err. */
+/* Send the request (borrowed): to the service that holds the store, else to the vault, opened for it here.  Errors stand in
+ * c->err. */
 enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx) MUST_USE;
 /* The same for a request that opens audio: with the passphrase of a file, or asked for on the terminal when the vault
  * answers that one is needed (RC_AGAIN). */
 enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_file,
 			 vault_reply reply, void *ctx) MUST_USE;
+
+/* cmd_http.c: the same, to a service.  RC_NOT_FOUND: there is none. */
+enum rc cmd_http_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx) MUST_USE;
 
 #define PASSPHRASE_MAX 1024
 /* First line of a file. */

@@ -2,7 +2,8 @@
  * Copyright The callspan authors */
 /* cmd_vault.c: sending a request to the vault, and the passphrase that it may want.
  *
- * The vault is opened for one request and closed again, so that nobody else waits while a person types.
+ * Where a service holds the store the request goes to it; else the vault is opened here for one request and closed again,
+ * so that nobody else waits while a person types.
  * Passphrases are wiped after use; jansson's copies are wiped when they are freed (callspan.c).
  */
 #include <errno.h>
@@ -54,12 +55,10 @@ const char *cmd_person(void)
 	return pw ? pw->pw_name : "";
 }
 
-enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx)
+static enum rc send_here(struct cli *c, const json_t *request, vault_reply reply, void *ctx)
 {
 	struct vault *v;
-	enum rc rc = cmd_find_store(c);
-	if (rc == RC_OK)
-		rc = vault_open(&v, c->store, VAULT_WAIT_MS, &c->err);
+	enum rc rc = vault_open(&v, c->store, VAULT_WAIT_MS, &c->err);
 	if (rc != RC_OK)
 		return rc;
 	char person[256];
@@ -71,6 +70,15 @@ enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *
 		rc = vault_request(v, &who, request, reply, ctx, &c->err);
 	vault_close(v);
 	return rc;
+}
+
+enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx)
+{
+	enum rc rc = cmd_find_store(c);
+	if (rc != RC_OK)
+		return rc;
+	rc = cmd_http_send(c, request, reply, ctx);
+	return rc == RC_NOT_FOUND ? send_here(c, request, reply, ctx) : rc;
 }
 
 /* ---- passphrases ----------------------------------------------------------------------------- */

@@ -39,13 +39,18 @@ static int play_block(snd_pcm_t *device, const int16_t *from, size_t frames, int
 	return 0;
 }
 
+static bool stopped(const volatile int *stop)
+{
+	return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); /* another thread may set it */
+}
+
 static int play_all(snd_pcm_t *device, struct mixdown *m, uint32_t rate, const volatile int *stop)
 {
 	size_t block = rate / 10 < MIXDOWN_FRAMES ? rate / 10 : MIXDOWN_FRAMES;
 	int failed = 0;
-	for (size_t n; !failed && !(stop && *stop) && (n = mixdown_next(m, block)) > 0;)
+	for (size_t n; !failed && !stopped(stop) && (n = mixdown_next(m, block)) > 0;)
 		failed = play_block(device, m->out, n, m->tracks);
-	if (failed || (stop && *stop))
+	if (failed || stopped(stop))
 		snd_pcm_drop(device);
 	else
 		snd_pcm_drain(device);

@@ -23,8 +23,11 @@
  *   people.c     who has which role and sees what, and their passphrase boxes
  *   rotate.c     other key pairs for the vault
  *   keys.c       key files;  disk.c  files that are there whole or not at all
+ *   serve.c      the service: socket, callers, what is due each second
+ *     http.c     requests and replies over HTTP;  spool.c  a reply between who makes it and who takes it
+ *   turn.c       several threads, one vault: one of them works in it at a time
  *
- * One thread uses a vault.  Nothing here is ever linked into callspand.
+ * One thread at a time uses a vault (turn.h).  Nothing here is ever linked into callspand.
  */
 #ifndef CALLSPAN_VAULT_PARTS_H
 #define CALLSPAN_VAULT_PARTS_H
@@ -441,6 +444,12 @@ enum rc vault_check_made(const char *store, struct error *err) MUST_USE;
 enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err) MUST_USE;
 /* Remember the policy as seen. */
 void vault_put_policy(struct vault *v, struct index_batch *b);
+/* RC_REFUSED: the store is another user's. */
+enum rc vault_check_owner(const char *store, struct error *err) MUST_USE;
+/* Of a vault that is shared: read the policy again; one that is wrong changes nothing. */
+enum rc vault_reload(struct vault *v, struct error *err) MUST_USE;
+/* What is due each second. */
+enum rc vault_keep(struct vault *v, struct error *err) MUST_USE;
 
 #define SEGMENTS_OPEN 32
 
@@ -463,7 +472,18 @@ struct vault {
 	uint64_t ledger_end; /* bytes of the ledger that are committed */
 	char *head_file;     /* owned: the outside file for anchors; NULL: none */
 	int64_t untied_us;   /* when the ties that the batch at hand undoes are undone; 0: none */
+	struct turn *turn;   /* owned: whose turn it is; NULL: one thread uses this vault */
+	unsigned outside;    /* requests that have stepped out and will be back */
 };
+
+/* Where several threads share a vault (turn.h); else they do nothing.  Nothing of the vault is held at any of them. */
+void vault_enter(struct vault *v);
+void vault_leave(struct vault *v);
+/* In the middle of a request: work without the vault, and come back. */
+void vault_step_out(struct vault *v);
+void vault_step_in(struct vault *v);
+/* Let those who wait do what they came for: between the batches of a long loop. */
+void vault_give_way(struct vault *v);
 
 /* Unix microseconds by the vault's clock: everything about retention and audit goes by this. */
 int64_t vault_now_us(const struct vault *v);
@@ -485,6 +505,9 @@ struct request {
 };
 /* Hand one object to the caller and free it; false: no more are wanted. */
 bool requests_reply(const struct request *q, json_t *object);
+/* Between the pages of a long reply: others have their turn, and a slow caller is waited for (turn.h).  False: the
+ * caller has gone. */
+bool requests_rest(const struct request *q);
 /* A member's text or NULL (absent or null).  RC_USAGE is given by the table's check for other types. */
 const char *requests_text(const struct request *q, const char *member);
 /* A whole number >= 0; *n unchanged when absent. */

@@ -95,19 +95,6 @@ static const enum audio_format formats[] = {
 	[FORMAT_WAV] = AUDIO_WAV, [FORMAT_FLAC] = AUDIO_FLAC, [FORMAT_OPUS] = AUDIO_OPUS
 };
 
-static enum track track_of(const struct opening *o)
-{
-	return o->track == TRACK_CALLEE ? TRACK_CALLEE : TRACK_CALLER;
-}
-
-static enum rc play(struct hearing *h, const struct opened *x, uint64_t from, struct error *err)
-{
-	int tracks = x->o->track < 0 ? 2 : 1;
-	enum rc rc = audio_play(h->timeline, &h->summary, tracks, track_of(x->o), from,
-				x->q->who->stop, err);
-	return rc == RC_OK ? opening_audit(x, "done", NULL, err) : rc;
-}
-
 /* How each voice sounds. */
 static json_t *voices_json(const struct audio_summary *s)
 {
@@ -140,42 +127,66 @@ static json_t *told(const struct audio_summary *s, uint64_t from)
 	return o;
 }
 
-static enum rc write_file(struct hearing *h, const struct opened *x, uint64_t from,
+/* The sound, and from which sample on it is wanted. */
+static enum rc make_sound(struct hearing *h, const struct opened *x, uint64_t *from,
 			  struct error *err)
 {
-	struct handover out;
+	const struct audio_summary *s = &h->summary;
+	enum rc rc = render(h, err);
+	if (rc != RC_OK)
+		return rc;
+	double seconds = (double)s->samples / s->rate;
+	*from = (uint64_t)(x->o->at_s * s->rate);
+	if (*from >= s->samples)
+		return error_set(err, RC_USAGE, "at: the recording is %.1f s long", seconds);
+	return mute_fits(x->o->mutes, x->o->mutes_count, seconds, err);
+}
+
+/* To the device, or into the file at fd. */
+static enum rc give(struct hearing *h, const struct opened *x, uint64_t from, int fd,
+		    struct error *err)
+{
 	const struct opening *o = x->o;
+	int tracks = o->track < 0 ? 2 : 1;
+	enum track track = o->track == TRACK_CALLEE ? TRACK_CALLEE : TRACK_CALLER;
+	if (o->play)
+		return audio_play(h->timeline, &h->summary, tracks, track, from, x->q->who->stop,
+				  err);
 	ASSERT((size_t)o->format < sizeof formats / sizeof formats[0]);
-	enum rc rc = handover_begin(&out, x, err);
+	return audio_write(h->timeline, &h->summary, fd, formats[o->format], tracks, track, from,
+			   err);
+}
+
+/* It was played, or is written: the audit trail takes it in, and the caller is told. */
+static enum rc finish(struct hearing *h, const struct opened *x, uint64_t from,
+		      struct handover *out, struct error *err)
+{
+	if (!x->o->play)
+		return handover_finish(out, told(&h->summary, from), err);
+	enum rc rc = opening_audit(x, "done", NULL, err);
 	if (rc == RC_OK)
-		rc = audio_write(h->timeline, &h->summary, out.fd, formats[o->format],
-				 o->track < 0 ? 2 : 1, track_of(o), from, err);
-	if (rc == RC_OK)
-		rc = handover_finish(&out, told(&h->summary, from), err);
-	handover_end(&out);
+		requests_reply(x->q, told(&h->summary, from));
 	return rc;
 }
 
 static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 {
 	struct hearing *h = ctx;
-	const struct audio_summary *s = &h->summary;
+	struct handover out = { .fd = -1 };
+	uint64_t from = 0;
 	prepare(h, x);
-	enum rc rc = render(h, err);
+	enum rc rc = x->o->play ? RC_OK : handover_begin(&out, x, err);
 	if (rc != RC_OK)
 		return rc;
-	double seconds = (double)s->samples / s->rate;
-	uint64_t from = (uint64_t)(x->o->at_s * s->rate);
-	if (from >= s->samples)
-		return error_set(err, RC_USAGE, "at: the recording is %.1f s long", seconds);
-	rc = mute_fits(x->o->mutes, x->o->mutes_count, seconds, err);
-	if (rc != RC_OK)
-		return rc;
-	if (!x->o->play)
-		return write_file(h, x, from, err);
-	rc = play(h, x, from, err);
+	/* All that was recorded is in the timeline now: decoding and playing, which take long, need nothing of the vault. */
+	vault_step_out(x->q->v);
+	rc = make_sound(h, x, &from, err);
 	if (rc == RC_OK)
-		requests_reply(x->q, told(s, from));
+		rc = give(h, x, from, out.fd, err);
+	vault_step_in(x->q->v);
+	if (rc == RC_OK)
+		rc = finish(h, x, from, &out, err);
+	handover_end(&out);
 	return rc;
 }
 

@@ -145,6 +145,16 @@ bool requests_reply(const struct request *q, json_t *object)
 	return more;
 }
 
+bool requests_rest(const struct request *q)
+{
+	const volatile int *stop = q->who->stop;
+	vault_step_out(q->v);
+	if (q->who->rest)
+		q->who->rest(q->ctx);
+	vault_step_in(q->v);
+	return !stop || !__atomic_load_n(stop, __ATOMIC_RELAXED);
+}
+
 const char *requests_text(const struct request *q, const char *member)
 {
 	return json_string_value(json_object_get(q->body, member));
@@ -405,24 +415,33 @@ static void anchor_hourly(struct vault *v)
 		log_error("audit-anchor", "what=\"%s\"", why.text);
 }
 
+static enum rc serve(struct request *q, const struct request_row *row, struct error *err)
+{
+	struct course course = { 0 };
+	enum rc rc = find_person(q, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = answer(q, row, &course, err);
+	rc = tell(q, row, &course, rc, err);
+	anchor_hourly(q->v);
+	segments_forget_open(q->v);
+	forget_bytes(&q->person, sizeof q->person);
+	return rc;
+}
+
 enum rc vault_request(struct vault *v, const struct vault_caller *who, const json_t *request,
 		      vault_reply reply, void *ctx, struct error *err)
 {
 	struct request q = { .v = v, .who = who, .body = request, .reply = reply, .ctx = ctx };
 	const struct request_row *row = NULL;
-	struct course course = { 0 };
 	err->text[0] = '\0';
 	enum rc rc = find_row(request, &row, err);
 	if (rc == RC_OK)
 		rc = check_members(row, request, err);
-	if (rc == RC_OK)
-		rc = find_person(&q, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = answer(&q, row, &course, err);
-	rc = tell(&q, row, &course, rc, err);
-	anchor_hourly(v);
-	segments_forget_open(v);
-	forget_bytes(&q.person, sizeof q.person);
+	vault_enter(v);
+	rc = serve(&q, row, err);
+	vault_leave(v);
 	return rc;
 }

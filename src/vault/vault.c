@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "vault/ledger.h"
-#include "vault/parts.h"
+#include "vault/turn.h"
 
 static const char policy_key[] = "policy"; /* in INDEX_META: hash of the policy last seen */
 
@@ -116,15 +116,15 @@ static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
 }
 
 /* Only its owner opens a store: what anyone else (root too) writes into it, its owner could not read any more. */
-static enum rc check_owner(const struct vault *v, struct error *err)
+enum rc vault_check_owner(const char *store, struct error *err)
 {
 	char path[STORE_PATH];
 	struct stat st;
-	disk_path(path, v->store, "vault");
+	disk_path(path, store, "vault");
 	if (stat(path, &st) != 0 || st.st_uid == geteuid())
 		return RC_OK; /* what is missing, open_parts() names */
 	return error_set(err, RC_REFUSED,
-			 "%s belongs to another user (uid %u): run callspan as that user", v->store,
+			 "%s belongs to another user (uid %u): run callspan as that user", store,
 			 (unsigned)st.st_uid);
 }
 
@@ -139,7 +139,7 @@ enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct er
 	(void)madvise(v, sizeof *v, MADV_DONTDUMP);
 	(void)mlock(v, sizeof *v);
 	snprintf(v->store, sizeof v->store, "%s", store);
-	enum rc rc = check_owner(v, err);
+	enum rc rc = vault_check_owner(v->store, err);
 	if (rc == RC_OK)
 		rc = open_parts(v, wait_ms, err);
 	if (rc != RC_OK) {
@@ -161,6 +161,33 @@ enum rc vault_configure(struct vault *v, const struct vault_settings *s, struct 
 	return RC_OK;
 }
 
+enum rc vault_reload(struct vault *v, struct error *err)
+{
+	char path[STORE_PATH];
+	struct policy *fresh = malloc(sizeof *fresh);
+	ASSERT(fresh);
+	disk_path(path, v->store, "policy.yaml");
+	enum rc rc = policy_read(fresh, path, err);
+	if (rc == RC_OK) {
+		vault_enter(v);
+		v->policy = *fresh;
+		rc = v->index ? note_policy(v, err) : RC_OK;
+		vault_leave(v);
+	}
+	free(fresh);
+	return rc;
+}
+
+enum rc vault_keep(struct vault *v, struct error *err)
+{
+	vault_enter(v);
+	enum rc rc = v->index ? ingest_run(v, NULL, err) : RC_OK;
+	if (rc == RC_OK && v->index)
+		rc = audit_hourly(v, err);
+	vault_leave(v);
+	return rc;
+}
+
 void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx)
 {
 	v->now_us = now_us;
@@ -180,6 +207,7 @@ void vault_close(struct vault *v)
 	free(v->head_file);
 	segments_forget_open(v);
 	index_close(v->index);
+	turn_free(v);
 	forget_bytes(v, sizeof *v);
 	(void)munmap(v, sizeof *v);
 }

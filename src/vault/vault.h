@@ -4,8 +4,8 @@
  *
  * One library, one request interface: a request is a JSON object with a member "request" that names a row
  * of the table in requests.c; the reply is a stream of JSON objects and a verdict.  The command line calls it
- * in process; the service (its own issue) will carry the same objects over a socket.  Before a request
- * is answered, what recorders have written is ingested and closed segments are taken over.
+ * in process where no service runs; else vault_serve() carries the same objects over a socket (docs/http.md).  Before a
+ * request is answered, what recorders have written is ingested and closed segments are taken over.
  *
  * Requests (members besides "request"; * required) and what they reply:
  *   calls   party since until state outcome conversation limit     one object per call, the contract's fields, newest last;
@@ -130,6 +130,9 @@ struct vault_caller {
 	uid_t uid;
 	const volatile int
 		*stop; /* NULL, or borrowed: when it becomes true, what is playing ends */
+	/* NULL, or called with the reply's ctx between pages of a long reply, while nobody else is kept waiting: it may
+	 * block until the caller has taken what was given. */
+	void (*rest)(void *ctx);
 };
 
 /* Called for each object of the reply (borrowed).  Return false to stop. */
@@ -148,6 +151,17 @@ struct vault_inspect {
 /* RC_DAMAGED with one line: it is not.  RC_AGAIN: the ZIP wants a password; RC_REFUSED: another one.  *out, owned by the
  * caller: {"kind":"file"|"zip","bytes","sha256","fingerprint" of the key that signed,"manifest":{...},"text" of it}. */
 enum rc vault_inspect(const struct vault_inspect *in, json_t **out, struct error *err) MUST_USE;
+/* The service: hold the store, and answer requests at a socket until *stop. */
+#define VAULT_SOCKET "callspan.sock" /* in the store */
+struct vault_serve {
+	const char *store;
+	const char *socket; /* its path; "": VAULT_SOCKET in the store */
+	struct vault_settings settings;
+	const volatile int *stop; /* set by a signal, which ends the waiting for callers */
+	volatile int *reload;     /* the same, to have the policy read again; set back to 0 */
+};
+/* RC_OK: it was stopped.  RC_FAILED with one line: another service answers there, the store is in use or not to be opened. */
+enum rc vault_serve(const struct vault_serve *cfg, struct error *err) MUST_USE;
 
 /* What a name in a call's `coverage` means, for people. */
 const char *vault_remark_prose(const char *name);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* work.h: requests of the service's callers, each on a thread of its own.  Private to src/vault.
+ *
+ * A request comes as the JSON object that vault_request() takes, with two differences: it may not name a descriptor ("fd" is
+ * refused: it would be one of the service), and with "stream": true what the request writes to its file is part of the
+ * reply.  The reply is lines, each a JSON object, in a spool (docs/http.md):
+ *
+ *   {"reply":{...}}                    as often as there is something to say
+ *   {"bytes":N}                        once, where a stream was asked for: N bytes follow as they are
+ *   {"verdict":"done"}                 last; else failed, usage, refused, damaged or again, with "error":"one line"
+ *
+ * One person's requests hinder nobody else: at most WORK_PLACES of them are in the vault, or wait for it, at once; and a
+ * refusal, which costs an audit entry, is told after a pause.
+ */
+#ifndef CALLSPAN_VAULT_WORK_H
+#define CALLSPAN_VAULT_WORK_H
+
+#include "vault/spool.h"
+#include "vault/parts.h"
+
+#define WORK_PLACES 4
+
+/* Who is at the other end of a connection. */
+struct work_caller {
+	uid_t uid;
+	char person[PERSON_NAME];
+};
+
+struct works;
+struct works *works_new(struct vault *v); /* v: shared (turn.h), borrowed */
+/* Begin with a request (moved); gives the spool to take the reply from, and to let go of.  NULL: not now. */
+struct spool *works_begin(struct works *w, const struct work_caller *who, json_t *request);
+/* Begin nothing more, and wait for what goes on; after patience_ms ask it to stop, and wait as long again.  False: something
+ * still works in the vault. */
+bool works_finish(struct works *w, int patience_ms);
+void works_free(struct works *w);
+
+#endif
