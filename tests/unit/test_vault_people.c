@@ -289,6 +289,32 @@ static void no_file_holds_a_passphrase(void **state)
 	free(all);
 }
 
+/* Killed between the second name and the new file, the old name still is the only copy there is. */
+static void replacement_that_was_cut_short_loses_nothing(void **state)
+{
+	struct test_vault *t = *state;
+	char live[160], old[160], made[160], folder[128];
+	struct stat st;
+	snprintf(folder, sizeof folder, "%s/vault/people", t->path);
+	snprintf(live, sizeof live, "%s/alice", folder);
+	snprintf(old, sizeof old, "%s/.alice.old", folder);
+	snprintf(made, sizeof made, "%s/.alice.new", folder);
+	assert_int_equal(link(live, old), 0);
+	assert_int_equal(disk_wipe_left(folder, &t->err), RC_OK);
+	assert_true(opens(t, "alice", PASSPHRASE));
+	assert_int_equal(link(live, old), 0);
+	assert_int_equal(disk_create(made, "half", 4, 0600, &t->err), RC_OK);
+	struct person alice = person(t, "alice");
+	assert_int_equal(people_replace(t->path, &alice, &t->err), RC_OK);
+	assert_true(opens(t, "alice", PASSPHRASE));
+	assert_int_not_equal(lstat(old, &st), 0);
+	assert_int_not_equal(lstat(made, &st), 0);
+	assert_int_equal(stat(live, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(test_ask(t, "{'request':'person-list'}"), RC_OK);
+	assert_int_equal(json_array_size(t->replies), 1);
+}
+
 /* ---- scope ------------------------------------------------------------------------------------ */
 
 /* Six calls: of +441632960000 with 2000, +441632960001 with 2001, ... */
@@ -421,6 +447,7 @@ int main(void)
 		ATTENDED(who_may_open_no_audio_any_more_has_no_secret_left),
 		cmocka_unit_test_setup_teardown(bad_words_change_nothing, make_unattended, drop),
 		ATTENDED(no_file_holds_a_passphrase),
+		ATTENDED(replacement_that_was_cut_short_loses_nothing),
 		CALLS(manager_sees_the_calls_of_their_lines_and_groups),
 		CALLS(what_is_out_of_scope_is_not_there),
 		CALLS(scope_is_set_by_a_controller_and_audited_without_numbers),
