@@ -131,7 +131,9 @@ static void attempt_on_a_recording_is_audited(void **state)
 {
 	struct test_vault t;
 	struct test_call call;
-	struct person p = { .name = "mona", .role = ROLE_MANAGER, .has_box = true };
+	struct person p = {
+		.name = "mona", .role = ROLE_MANAGER, .has_box = true, .has_audio = true
+	};
 	char id[UUID_TEXT];
 	(void)state;
 	test_vault_make(&t, "lab", PASSPHRASE);
