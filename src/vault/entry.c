@@ -59,13 +59,6 @@ static bool is_utf8(const char *s)
 	return good;
 }
 
-static char *put(char *at, const char *s)
-{
-	size_t len = strlen(s);
-	memcpy(at, s, len);
-	return at + len;
-}
-
 /* How much of a text is taken: whole characters. */
 static size_t cut(const char *s, bool utf8)
 {
@@ -86,7 +79,7 @@ static char *put_text(char *at, const char *s)
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
 		if (c < ' ' || c == 0x7f) {
-			at = put(at, "\\u00");
+			at = stpcpy(at, "\\u00");
 			*at++ = digits[c >> 4];
 			*at++ = digits[c & 15];
 			continue;
@@ -129,7 +122,7 @@ size_t entry_write(char out[ENTRY_TEXT], const struct audit_entry *e)
 	for (size_t i = 0; i < MEMBERS; i++) {
 		if (!has_value(e, &members[i]))
 			continue;
-		at = put(at, members[i].head);
+		at = stpcpy(at, members[i].head);
 		at = put_value(at, e, &members[i]);
 	}
 	out[0] = '{';

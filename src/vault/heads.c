@@ -39,17 +39,18 @@ const char *heads_fault(const struct vault *v, const char *kind, const char *lin
 	static const char not_one[] = "is not a head";
 	uint8_t sig[64];
 	int64_t ns;
-	char name[16], time[CLOCK_TEXT], hash[65];
+	char name[16], number[20], time[CLOCK_TEXT], hash[65];
 	int signed_len = 0;
 	memset(out, 0, sizeof *out);
-	if (sscanf(line, "%15[a-z] %" SCNu64 " %39[0-9TZ:.-] %64[0-9a-f]%n", name, &out->number,
-		   time, hash, &signed_len) != 4 ||
+	if (sscanf(line, "%15[a-z] %19[0-9] %39[0-9TZ:.-] %64[0-9a-f]%n", name, number, time, hash,
+		   &signed_len) != 4 ||
 	    strcmp(name, kind) != 0 || line[signed_len] != ' ' ||
 	    !keys_unhex(out->hash, 32, hash) || !clock_parse(time, &ns))
 		return not_one;
 	if (!base64_decode(sig, sizeof sig, line + signed_len + 1) ||
 	    !sign_verify(sig, line, (size_t)signed_len, v->keys.heads.public_key))
 		return "has a wrong signature";
+	out->number = strtoull(number, NULL, 10);
 	out->time_us = ns / 1000;
 	return NULL;
 }
@@ -60,7 +61,7 @@ const char *heads_fault(const struct vault *v, const char *kind, const char *lin
 static bool read_half(const struct vault *v, int fd, unsigned slot, struct audit_mark *out)
 {
 	char text[HEADS_LINE];
-	ssize_t n = pread(fd, text, sizeof text - 1, (off_t)(slot * HEAD_HALF));
+	ssize_t n = pread(fd, text, sizeof text - 1, (off_t)slot * HEAD_HALF);
 	memset(out, 0, sizeof *out);
 	if (n <= 0)
 		return false;
@@ -99,12 +100,11 @@ static enum rc write_half(int fd, const char *path, unsigned slot, const char *l
 			  struct error *err)
 {
 	char half[HEAD_HALF];
-	memset(half, ' ', sizeof half);
-	memcpy(half, line, strlen(line));
+	(void)snprintf(half, sizeof half, "%-*s", (int)sizeof half - 1, line);
 	half[sizeof half - 1] = '\n';
 	ssize_t n;
 	do {
-		n = pwrite(fd, half, sizeof half, (off_t)(slot * HEAD_HALF));
+		n = pwrite(fd, half, sizeof half, (off_t)slot * HEAD_HALF);
 	} while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)sizeof half || fdatasync(fd) != 0)
 		return error_errno(err, RC_FAILED,

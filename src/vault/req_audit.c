@@ -170,8 +170,9 @@ static char *read_whole(int fd, struct error *err)
 	while (n > 0 && len < NOTED_BYTES) {
 		if (len + 1 == room) {
 			room *= 2;
-			text = realloc(text, room);
-			ASSERT(text);
+			char *more = realloc(text, room);
+			ASSERT(more);
+			text = more;
 		}
 		do {
 			n = read(fd, text + len, room - 1 - len);

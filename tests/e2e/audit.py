@@ -312,6 +312,15 @@ def outside_file_that_fails_stops_nothing_and_shows(bench):
     same(status["outside_failed"], 0, "failures")
     check(status["outside_written"], "was never written")
     one_line(configured(bench, store, head_file="heads")("status", ok=(2,)))
+    # a pipe that nobody reads is not waited for; one that is read gets the line
+    pipe = bench.path("pipe")
+    os.mkfifo(pipe)
+    ask = configured(bench, store, head_file=pipe)
+    ask("audit", "anchor", ok=(1,), timeout=30)
+    fd = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    number = ask("audit", "anchor").out.split()[0]
+    check(os.read(fd, 4096).startswith(b"anchor %s " % number.encode()), "no anchor in the pipe")
+    os.close(fd)
 
 
 @test
