@@ -18,6 +18,7 @@
  *   audit.c      the audit trail: a chain of hashes;  entry.c  an entry as text;  heads.c  its signed heads
  *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
  *   holds.c      what keeps a recording past its time;  hold*.c  the holds that people make
+ *   reviews.c    samples, reviews;  draw.c  a draw without bias;  grants.c  rights to hear one call
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   inquiry*.c   requests of persons and authorities, and the way they go
  *   people.c     who has which role and sees what, and their passphrase boxes
@@ -191,6 +192,9 @@ enum rc people_scope_read(const char *text, char scope[PERSON_SCOPE], struct err
  * needed": none was given; ask again with one.  RC_REFUSED: a wrong one, or no right to it. */
 enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
 			  struct error *err) MUST_USE;
+/* Their own pair.  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or they have none. */
+enum rc people_open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
+			struct error *err) MUST_USE;
 /* Is it this person?  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or the person has none. */
 enum rc people_prove(const struct person *p, const char *passphrase, struct error *err) MUST_USE;
 

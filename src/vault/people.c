@@ -206,14 +206,21 @@ enum rc people_open_audio(const struct person *p, const char *passphrase, struct
 	return rc;
 }
 
-enum rc people_prove(const struct person *p, const char *passphrase, struct error *err)
+enum rc people_open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
+			struct error *err)
 {
-	struct seal_pair own;
+	memset(own, 0, sizeof *own);
 	if (!p->has_box)
 		return error_set(err, RC_REFUSED,
 				 "you have no passphrase: set one first (callspan person "
 				 "passphrase)");
-	enum rc rc = open_own(p, passphrase, &own, err);
+	return open_own(p, passphrase, own, err);
+}
+
+enum rc people_prove(const struct person *p, const char *passphrase, struct error *err)
+{
+	struct seal_pair own;
+	enum rc rc = people_open_own(p, passphrase, &own, err);
 	forget_bytes(&own, sizeof own);
 	return rc;
 }

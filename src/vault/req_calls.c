@@ -235,7 +235,7 @@ static enum rc walk_party(const struct request *q, const struct wanted *w, struc
 static json_t *call_with_holds(const struct request *q, const struct call *c,
 			       enum call_json_kind kind)
 {
-	json_t *o = call_json(c, kind, q->person.role == ROLE_OPERATOR);
+	json_t *o = call_json(c, kind, q->person.role & (ROLE_OPERATOR | ROLE_STAFF));
 	json_object_set_new(json_object_get(o, "retention"), "holds", hold_names(q->v, &c->r.id));
 	return o;
 }

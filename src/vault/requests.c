@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "vault/grants.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
 
@@ -42,9 +43,9 @@ struct request_row {
 static const struct request_row table[] = {
 	{ "calls",        C | M | O,     QUIET,
 	  "party since* until* state outcome conversation limit#",     NULL,             req_calls },
-	{ "show",         C | M | O,     QUIET,
+	{ "show",         C | M | O | S, QUIET,
 	  "id",                                                        NULL,             req_show },
-	{ "replay",       C | M,         AUDITS_ITSELF,
+	{ "replay",       C | M | S,     AUDITS_ITSELF,
 	  "id purpose reference at* track conceal? mute* passphrase play? fd#",
 	                                                               req_replay_check, req_replay },
 	{ "export",       C | M,         AUDITS_ITSELF,
@@ -67,6 +68,19 @@ static const struct request_row table[] = {
 	  "all?",                                                      NULL,             req_hold_list },
 	{ "hold-show",    C | M,         QUIET,
 	  "hold",                                                      NULL,             req_hold_show },
+	{ "sample",       C | M,         AUDITS_ITSELF,
+	  "count# since* until* group min_duration# per_person? seed# purpose eligible?",
+	                                                               req_sample_check, req_sample },
+	{ "sample-list",  C | M,         QUIET,
+	  "",                                                          NULL,             req_sample_list },
+	{ "sample-show",  C | M,         QUIET,
+	  "sample",                                                    NULL,             req_sample_show },
+	{ "review-add",   C | M,         AUDITS_ITSELF,
+	  "id score# note sample for days# passphrase",        req_review_add_check, req_review_add },
+	{ "review-list",  C | M | S,     QUIET,
+	  "call person",                                               NULL,             req_review_list },
+	{ "review-show",  C | M | S,     QUIET,
+	  "review",                                                    NULL,             req_review_show },
 	{ "status",       C | M | A | O, QUIET,
 	  "",                                                          NULL,             req_status },
 	{ "request-open", C | M,         AUDITS_ITSELF,
@@ -341,6 +355,8 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 		return RC_DAMAGED;
 	}
 	enum rc rc = ingest_run(q->v, NULL, err);
+	if (rc == RC_OK)
+		rc = grants_expire(q->v, err);
 	if (rc == RC_OK && row->audit == AUDITED && !course->granted) {
 		rc = audit_outcome(q, row->name, "granted", NULL, err);
 		course->granted = rc == RC_OK;

@@ -53,6 +53,19 @@
  *   request-fulfil  inquiry* id* play|fd format passphrase         as replay or export; kind sets the purpose, inquiry is the reference
  *   request-list  open overdue                                     one such object a request, oldest first
  *   request-show  inquiry*                                         the same with "steps", "recordings", "unseen" and "passphrase"
+ *   sample count* since until group min_duration per_person seed purpose eligible
+ *                                                                  one sample: {"sample":"S-3","by","drawn","purpose","count",
+ *                                                                  "per_person","since","until","group","min_duration_s","seed",
+ *                                                                  "eligible","lines","drawn_calls","calls":[{"id","present",
+ *                                                                  "start","duration_ms","from","to","reviews"}]}; with eligible
+ *                                                                  {"id"} for each call that could be drawn, and no draw
+ *   sample-list                                                    one object per sample, without "calls"
+ *   sample-show  sample*                                           the sample
+ *   review-add  id* score* note* sample for days passphrase        one review: {"review":"V-9","call","score","by","added",
+ *                                                                  "sample","for","until","may_hear","note"}; for: a member of
+ *                                                                  staff who may hear the call for so many days (14)
+ *   review-list  call person                                       one object per review, oldest first; staff: those for them
+ *   review-show  review*                                           the review
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
@@ -79,6 +92,8 @@
  *                                                                    "passphrase","audio","since","added_by","changed"}
  *   key-rotate        passphrase                                     {"resumed","segments","slots","unopened","damaged","people",
  *                                                                    "lost"}
+ * Staff may ask for replay (to the device; purpose and reference may be left out), show, review-list and review-show, of what
+ * was given to them.
  * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` and `conceal` are true or absent; format wav, flac, opus
  * or pcap; `gap` is a percentage; track caller or callee; `mute` a list of "SIDE:FROM-TO" with times as in `at`, SIDE caller, callee
  * or both.  With `password` a ZIP (AES-256) goes to fd, with `recipient` (a certificate, PEM) a CMS envelope of a ZIP: the recording with
