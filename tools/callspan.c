@@ -38,6 +38,10 @@ static const struct command commands[] = {
 	  "Keep recordings past their time while a matter is open, and let them go.", cmd_hold },
 	{ "request", "open|verify-identity|extend|refresh|assess|authorise|fulfil|close|refuse|list|show [R-N] [CALL ...] [--kind K] [--party N] ...",
 	  "Deal with a person's or an authority's request for recordings.", cmd_request },
+	{ "sample",  "--count N [--since T] [--until T] [--group NAME] [--min-duration S] [--per-person] [--seed N] [--purpose P] [--eligible] | list | show S-N [--json]",
+	  "Draw calls to listen to, without bias, and see which were drawn.", cmd_sample },
+	{ "review",  "add ID --score 1..5 --note TEXT [--sample S-N] [--for PERSON [--days N]] [--passphrase-file F] | list [--call ID] [--person P] | show V-N [--json]",
+	  "Say how a call was handled, and give it to the person concerned to hear.", cmd_review },
 	{ "coverage", "[--since T] [--until T] [--gap PERCENT] [--json]",
 	  "Tell which answered calls were recorded whole, and what is missing of the others.", cmd_coverage },
 	{ "status",  "[--json]",
@@ -80,7 +84,7 @@ static void print_usage(FILE *to, const struct word *words, size_t words_count)
 static enum rc find_command(struct cli *c, const char *name)
 {
 	const char *names[COMMANDS];
-	char text[200] = "";
+	char text[400] = "";
 	size_t at = 0;
 	for (size_t i = 0; i < COMMANDS; i++) {
 		names[i] = commands[i].name;

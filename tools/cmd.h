@@ -44,6 +44,8 @@ enum rc cmd_replay(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_hold(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_request(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_sample(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_review(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_coverage(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_status(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
