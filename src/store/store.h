@@ -363,18 +363,12 @@ void forget_bytes(void *p, size_t len); /* not optimised away */
 
 /* ---- for others' tools (src/store/pem.c, envelope.c) ------------------------------------ */
 
-/* Base64 (RFC 4648) in one line. */
-#define BASE64_ROOM(len) (((len) + 2) / 3 * 4 + 1)
-void pem_base64(char *out, const uint8_t *bytes, size_t len);
-/* Exactly `len` bytes (at most 94), in the one spelling that they have. */
-bool pem_unbase64(uint8_t *out, size_t len, const char *text);
-
 /* An Ed25519 public key as others read it. */
 #define PEM_BASE64 61
 struct pem_key {
 	char base64[PEM_BASE64]; /* its SubjectPublicKeyInfo (RFC 8410) in one line */
-	char pem[PEM_BASE64 + 64];
-	char fingerprint[65]; /* SHA-256 of the SubjectPublicKeyInfo, hex */
+	char pem[SIGN_PEM];
+	char fingerprint[65]; /* SHA-256 of `pem`, hex */
 };
 void pem_describe(struct pem_key *out, const uint8_t key[32]);
 /* False: not such a key.  Of a text with several the first. */

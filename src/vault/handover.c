@@ -46,7 +46,7 @@ static const char readme[] =
 	"whoever\n"
 	"handed this over tells you by another way:\n"
 	"\n"
-	"    openssl pkey -pubin -in vault.pem -outform DER | sha256sum\n";
+	"    sha256sum vault.pem\n";
 
 /* ---- words ------------------------------------------------------------------------------------------ */
 

@@ -105,11 +105,11 @@ static json_t *audit_json(const struct opened *x)
 static char *sign(const struct vault *v, const json_t *manifest)
 {
 	uint8_t sig[SIGNATURE];
-	char spelled[BASE64_ROOM(SIGNATURE)], *text = NULL;
+	char spelled[BASE64_TEXT(SIGNATURE)], *text = NULL;
 	char *line = json_dumps(manifest, SPELLING);
 	ASSERT(line);
 	sign_bytes(sig, line, strlen(line), &v->keys.heads);
-	pem_base64(spelled, sig, sizeof sig);
+	base64_encode(spelled, sig, sizeof sig);
 	size_t room = strlen(line) + sizeof spelled + 2;
 	text = malloc(room);
 	ASSERT(text);
@@ -197,7 +197,7 @@ static enum rc check_signature(const char *line, size_t len, const char *signatu
 		return error_set(err, RC_DAMAGED,
 				 "the manifest is signed by another key, whose fingerprint is %s",
 				 other.fingerprint);
-	if (!pem_unbase64(sig, sizeof sig, signature) || !sign_verify(sig, line, len, key))
+	if (!base64_decode(sig, sizeof sig, signature) || !sign_verify(sig, line, len, key))
 		return error_set(err, RC_DAMAGED,
 				 "the manifest was altered: its signature is wrong");
 	return RC_OK;

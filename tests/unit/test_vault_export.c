@@ -147,9 +147,9 @@ static json_t *parse(const char *manifest)
 static char *sign_again(const json_t *m, const struct sign_pair *by)
 {
 	uint8_t sig[64];
-	char spelled[BASE64_ROOM(64)], *line = json_dumps(m, JSON_COMPACT), *text;
+	char spelled[BASE64_TEXT(64)], *line = json_dumps(m, JSON_COMPACT), *text;
 	sign_bytes(sig, line, strlen(line), by);
-	pem_base64(spelled, sig, sizeof sig);
+	base64_encode(spelled, sig, sizeof sig);
 	assert_true(asprintf(&text, "%s\n%s\n", line, spelled) > 0);
 	free(line);
 	return text;
