@@ -97,14 +97,17 @@ static bool take_reply(void *ctx, const json_t *object)
 /* Named, a store must do; the usual one counts where it is there for us. */
 static bool has_store(struct cli *c)
 {
-	char path[STORE_PATH + 16];
+	char path[STORE_PATH + 32];
 	const char *told = getenv("CALLSPAN_STORE");
 	if (c->store_given || c->config_given || (told && *told))
 		return true;
 	if (cmd_find_store(c) != RC_OK)
 		return false;
 	snprintf(path, sizeof path, "%s/vault/secret", c->store);
-	return access(path, R_OK | X_OK) == 0;
+	if (access(path, R_OK | X_OK) == 0)
+		return true;
+	snprintf(path, sizeof path, "%s/" VAULT_SOCKET, c->store);
+	return access(path, R_OK | W_OK) == 0;
 }
 
 static enum rc ask_store(struct cli *c, struct verdict *v)

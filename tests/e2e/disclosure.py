@@ -7,7 +7,7 @@ The truth is the scene's (every sample), and what is told must hold for openssl,
 sha256sum as docs/disclosure.md says.
 """
 
-from harness import ROOT, Skip, Wrong, check, main, one_line, program, run, same, test, wait_until
+from harness import ROOT, Process, Skip, Wrong, check, main, one_line, program, run, same, test, wait_until
 
 import array
 import json
@@ -79,6 +79,10 @@ def content(path):
         return f.read()
 
 
+def same_bytes(path, other, what):
+    check(content(path) == content(other), "%s is another than %s", what, os.path.basename(other))
+
+
 def manifest_of(path):
     with open(path) as f:
         return json.loads(f.readline())
@@ -113,7 +117,7 @@ def zip_holds_the_plain_exports_bytes_and_every_sample(bench):
         same(
             sorted(parts), ["README.txt", "manifest.txt", "recording." + fmt], "what the ZIP holds"
         )
-        same(content(parts["recording." + fmt]), content(plain), "the recording in the ZIP")
+        same_bytes(parts["recording." + fmt], plain, "the recording in the ZIP")
         manifest = manifest_of(parts["manifest.txt"])
         same(manifest["file"]["format"], fmt, "the format in the manifest")
         same(manifest["opened"]["protection"], "zip", "the protection in the manifest")
@@ -265,7 +269,7 @@ def the_documents_commands_do_what_it_says(bench):
     store.export(name, os.path.join(folder, "call.p7m"), "--recipient", cert)
     shell(folder, opening)
     parts = unpack(bench, os.path.join(folder, "call.zip"))
-    same(content(parts["recording.wav"]), content(bench.path("work/call.wav")), "the recording")
+    same_bytes(parts["recording.wav"], bench.path("work/call.wav"), "the recording")
 
 
 @test
@@ -365,6 +369,32 @@ def a_pipe_has_no_manifest_and_says_so(bench):
     check_audio(call, read_wav(os.path.join(folder, "x.wav")))
 
 
+@test
+def the_service_hands_over_what_the_command_does(bench):
+    _, store, name = recorded(bench)
+    store.export(name, bench.path("plain.wav"), "--mute", "callee:1-2")
+    service = Process(bench, program("callspan"), "--store", store.path, "serve", name="service")
+    service.wait_for("serving")
+    many = [w for n in range(250) for w in ("--mute", "callee:1-2")]
+    store.export(name, bench.path("x.wav"), *many)
+    check(read_wav(bench.path("x.wav")) == read_wav(bench.path("plain.wav")), "is not the same")
+    store.export(name, bench.path("x.zip"), "--mute", "callee:1-2",
+                 "--password-file", password_file(bench))  # fmt: skip
+    store.export(name, bench.path("x.p7m"), "--mute", "callee:1-2", "--recipient", rsa(bench))
+    run("openssl", "cms", "-decrypt", "-inform", "DER", "-in", bench.path("x.p7m"),
+        "-inkey", bench.path("rsa.key"), "-out", bench.path("y.zip"))  # fmt: skip
+    for copy in ("x.zip", "y.zip"):
+        parts = unpack(bench, bench.path(copy))
+        same_bytes(parts["recording.wav"], bench.path("plain.wav"), "in " + copy)
+    told = json.loads(verify_export(bench.path("x.wav"), "--json", store=store).out)
+    same((told["key"], told["audit"]), ("store", "found"), "whose key, and the audit entry")
+    verify_export(bench.path("x.zip"), "--password-file", bench.path("password"), store=store)
+    check("BEGIN PUBLIC KEY" in store.callspan("key", "export-public").out, "gives no key")
+    one_line(store.export(name, bench.path("z.zip"), "--password-file",
+                          written(bench, "short", "secret\n"), ok=(2,)))  # fmt: skip
+    same(PASSWORD in service.said(), False, "that the service logs a password")
+
+
 # ---- muting --------------------------------------------------------------------------------------------
 
 
@@ -400,7 +430,7 @@ def what_is_muted_is_gone_and_nothing_else_is(bench):
             taken += out and was != 0
         check(taken > 500, "nothing was there to be muted")
     parts = unpack(bench, bench.path("muted.zip"))
-    same(content(parts["recording.wav"]), content(bench.path("muted.wav")), "the copy in the ZIP")
+    same_bytes(parts["recording.wav"], bench.path("muted.wav"), "the copy in the ZIP")
     told = manifest_of(bench.path("muted.wav.manifest"))["file"]["mute"]
     same([(m["side"], m["from_s"], m["to_s"]) for m in told], list(MUTES), "the manifest's mutes")
     head = content(bench.path("muted.wav"))
@@ -432,7 +462,7 @@ def replay_is_muted_with_the_same_words(bench):
         "replay", name, "-o", bench.path("b.wav"), "--purpose", "complaint", "--reference", "r",
         "--mute", "both:1-1.5", "--mute=caller:0-0.1",
     )  # fmt: skip
-    same(content(bench.path("b.wav")), content(bench.path("a.wav")), "the replayed file")
+    same_bytes(bench.path("b.wav"), bench.path("a.wav"), "the replayed file")
 
 
 # ---- nothing is left behind, and nothing is in clear -----------------------------------------------------
