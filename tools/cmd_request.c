@@ -14,7 +14,8 @@ struct asked {
 	const char *words[CALLS_MOST + 2]; /* what to do, which request, which calls */
 	int count;
 	const char *kind, *party, *since, *until, *received, *reference, *requester, *note, *how,
-		*reason, *redact, *withhold, *ground, *listen, *export, *format, *passphrase_file;
+		*reason, *redact, *withhold, *ground, *listen, *export, *format, *passphrase_file,
+		*password_file, *recipient_file;
 	bool release, open, overdue, json;
 };
 
@@ -283,37 +284,64 @@ static enum rc take_passphrase(struct cli *c, const struct asked *a, json_t *req
 	return rc == RC_OK || a->passphrase_file ? rc : RC_REFUSED;
 }
 
-static enum rc export_one(struct cli *c, const struct asked *a, json_t *request, const char *id,
-			  int number)
+static enum rc export_one(struct cli *c, const struct asked *a, json_t *request,
+			  const struct opening *protection, const char *id, int number)
 {
 	char path[STORE_PATH];
 	const char *format = a->format ? a->format : "wav";
-	struct opening o = { .id = id, .format = format, .to = path };
+	struct opening o = *protection;
+	o.id = id;
+	o.format = format;
+	o.to = path;
 	int n = snprintf(path, sizeof path, "%s/%s-%02d.%.8s", a->export, a->words[1], number,
-			 format);
+			 o.password    ? "zip"
+			 : o.recipient ? "p7m"
+				       : format);
 	if (n < 0 || (size_t)n >= sizeof path)
 		return error_set(&c->err, RC_USAGE, "--export: the name is too long");
 	cmd_put_text(request, "id", id);
 	cmd_put_text(request, "format", format);
+	cmd_put_text(request, "password", o.password);
+	cmd_put_text(request, "recipient", o.recipient);
 	return cmd_write_recording(c, request, &o);
 }
 
-static enum rc export_all(struct cli *c, const struct asked *a, json_t *request,
-			  const json_t *calls)
+/* *given: so many files there are then. */
+static enum rc export_each(struct cli *c, const struct asked *a, json_t *request,
+			   const struct opening *protection, const json_t *calls, int *given)
 {
 	size_t i;
 	const json_t *call;
-	int number = 0;
 	enum rc rc = RC_OK;
-	if (mkdir(a->export, 0700) != 0 && errno != EEXIST)
-		return error_errno(&c->err, RC_FAILED, errno, "%.300s", a->export);
 	json_array_foreach(calls, i, call)
 	{
-		if (rc == RC_OK && to_be_given(call))
-			rc = export_one(c, a, request, cmd_text(call, "id"), ++number);
+		if (!to_be_given(call))
+			continue;
+		rc = export_one(c, a, request, protection, cmd_text(call, "id"), *given + 1);
+		if (rc != RC_OK)
+			return rc;
+		(*given)++;
 	}
-	if (rc == RC_OK && !number)
+	if (!*given)
 		fprintf(stderr, "Nothing of %s is to be given.\n", a->words[1]);
+	return RC_OK;
+}
+
+/* All under one password or for one recipient. */
+static enum rc export_all(struct cli *c, const struct asked *a, json_t *request,
+			  const json_t *calls)
+{
+	struct protect p;
+	struct opening o = { 0 };
+	int given = 0;
+	enum rc rc = cmd_protect(&p, &o, a->password_file, a->recipient_file, &c->err);
+	if (rc == RC_OK && mkdir(a->export, 0700) != 0 && errno != EEXIST)
+		rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", a->export);
+	if (rc == RC_OK)
+		rc = export_each(c, a, request, &o, calls, &given);
+	if (given)
+		cmd_protect_tell(&p);
+	cmd_protect_forget(&p);
 	return rc;
 }
 
@@ -458,6 +486,12 @@ enum rc cmd_request(struct cli *c, int argc, char **argv)
 		  NULL },
 		{ 0, "format", "wav|flac|opus|pcap", "fulfil --export: the files' format (wav)",
 		  &a.format, NULL },
+		{ 0, "password-file", "F|-",
+		  "fulfil --export: ZIPs (AES-256) under the password in F; -: make one",
+		  &a.password_file, NULL },
+		{ 0, "recipient", "CERT.PEM",
+		  "fulfil --export: CMS envelopes that only its holder can open", &a.recipient_file,
+		  NULL },
 		{ 0, "open", NULL, "list: those that have not ended", NULL, &a.open },
 		{ 0, "overdue", NULL, "list: those whose day has passed", NULL, &a.overdue },
 		{ 0, "json", NULL, "one JSON object a line", NULL, &a.json },

@@ -13,7 +13,8 @@
 static const char *const purposes[INQUIRY_KINDS] = { "subject-access", "crime-prevention" };
 
 /* What the caller chooses: where it goes, and how it is protected on its way. */
-static const char *const chosen[] = { "id", "play", "fd", "passphrase", "format" };
+static const char *const chosen[] = { "id",       "play",      "fd",        "format",
+				      "password", "recipient", "passphrase" };
 
 static json_t *compose(const struct inquiry_doing *d, const inquiry_call *c, bool heard)
 {
@@ -55,9 +56,6 @@ static enum rc check_decision(const inquiry_call *c, struct error *err)
 		return error_set(err, RC_REFUSED, "that recording is withheld (%s)", c->ground);
 	if (c->decision == INQUIRY_UNDECIDED)
 		return error_set(err, RC_REFUSED, "that recording was not assessed");
-	if (c->n_redactions)
-		return error_set(err, RC_REFUSED,
-				 "that recording is redacted, and nothing can be muted yet");
 	return RC_OK;
 }
 

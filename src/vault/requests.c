@@ -96,7 +96,7 @@ static const struct request_row table[] = {
 	{ "request-authorise", C | M,    AUDITS_ITSELF,
 	  "inquiry passphrase",                                        NULL,    req_inquiry_authorise },
 	{ "request-fulfil", C | M,       AUDITS_ITSELF,
-	  "inquiry id play? fd# format passphrase",                    NULL,       req_inquiry_fulfil },
+	  "inquiry id play? fd# format password recipient passphrase", NULL,       req_inquiry_fulfil },
 	{ "request-close", C | M,        AUDITS_ITSELF,
 	  "inquiry reason",                                            NULL,        req_inquiry_close },
 	{ "request-refuse", C | M,       AUDITS_ITSELF,

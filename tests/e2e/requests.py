@@ -3,11 +3,12 @@
 # Copyright The callspan authors
 """Requests of persons and authorities: from the letter to the copy or the hearing, and what is left of them."""
 
-from harness import LONG, check, main, one_line, program, same, test
+from harness import LONG, Skip, check, main, one_line, program, run, same, test
 
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 import wave
@@ -92,7 +93,8 @@ def request_goes_from_letter_to_copy(bench):
     ids = authorised(store)
     same(show(store)["state"], "authorised", "its state")
     request(store, "fulfil", "R-1", "--export", bench.path("out"))
-    same(sorted(os.listdir(bench.path("out"))), ["R-1-01.wav", "R-1-02.wav"], "the files")
+    names = sorted(n for n in os.listdir(bench.path("out")) if not n.endswith(".manifest"))
+    same(names, ["R-1-01.wav", "R-1-02.wav"], "the files")
     for n, call in enumerate(ids, 1):
         store.export(call, bench.path("plain.wav"))
         given = bench.path("out/R-1-%02d.wav" % n)
@@ -256,6 +258,39 @@ def policy_decides_what_leaves(bench):
     r = request(store, "fulfil", "R-1", "--export", bench.path("out"), ok=(3,))
     check("unprotected" in one_line(r), "%s", r.said())
     same(os.listdir(bench.path("out")), [], "files")
+
+
+@test
+def copies_are_protected_and_without_what_was_redacted(bench):
+    """All of a request under one password, under a profile that lets nothing leave unprotected."""
+    if not shutil.which("7zz"):
+        raise Skip("there is no 7zz (package 7zip)")
+    store = with_calls(bench, policy="12-month")
+    person(store, "mia", "manager")
+    opened(store)
+    calls = [c["id"] for c in show(store)["recordings"]]
+    request(store, "verify-identity", "R-1", "--how", "saw her passport")
+    mia = {"SUDO_USER": "mia"}
+    request(store, "assess", "R-1", calls[0], "--redact", "callee:0.25-0:00.5,both:0.6-0.7", env=mia)
+    request(store, "assess", "R-1", calls[1], "--release", env=mia)
+    request(store, "authorise", "R-1")
+    r = request(store, "fulfil", "R-1", "--export", bench.path("out"), "--password-file", "-")
+    same(sorted(os.listdir(bench.path("out"))), ["R-1-01.zip", "R-1-02.zip"], "the files")
+    password = [x.split()[1] for x in r.err.splitlines() if x.startswith("Password: ")]
+    same(len(password), 1, "the passwords shown")
+    for n, call in enumerate(calls, 1):
+        name = "R-1-%02d.zip" % n
+        run("7zz", "x", "-y", "-p" + password[0], "-o" + bench.path("%d" % n), bench.path("out/" + name))
+        with open(bench.path("%d/manifest.txt" % n)) as f:
+            manifest = json.loads(f.readline())
+        same(manifest["recording"]["id"], call, "the recording")
+        same(manifest["opened"]["reference"], "R-1", "the reference")
+        same(len(manifest["file"]["mute"]), 2 if n == 1 else 0, "the stretches muted")
+    data = samples(bench.path("1/recording.wav"))
+    right = [data[i + 2 : i + 4] for i in range(0, len(data), 4)]
+    check(not any(any(x) for x in right[2000:4000]), "what was redacted is heard")
+    check(any(any(x) for x in right[:2000]), "nothing is heard")
+    same(show(store)["state"], "fulfilled", "its state")
 
 
 @test
