@@ -2,11 +2,12 @@
  * Copyright The callspan authors */
 /* callspan audit: who did what, when and why; whether that record is whole; its way to others. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd.h"
+
+#define PIECE     1500 /* lines of a file of heads that go into one request */
+#define LINE_MOST 256
 
 struct asked {
 	const char *since, *until, *limit, *before, *person, *action, *call; /* list */
@@ -77,9 +78,8 @@ static enum rc list(struct cli *c, const struct asked *a)
 
 /* ---- verify ----------------------------------------------------------------------------------- */
 
-static bool print_whole(void *ctx, const json_t *o)
+static void print_whole(const struct asked *a, const json_t *o)
 {
-	const struct asked *a = ctx;
 	json_int_t anchored = cmd_number(o, "anchored"), after = cmd_number(o, "unanchored");
 	bool given = a->head || a->head_file;
 	printf("The audit trail is whole: %" JSON_INTEGER_FORMAT
@@ -92,41 +92,86 @@ static bool print_whole(void *ctx, const json_t *o)
 		       " are missing: they were lost with a damaged index.\n",
 		       cmd_number(o, "missing"));
 	if (!given)
-		printf("Whether the whole store was put back shows only a head that was kept "
-		       "elsewhere "
-		       "(--head, --head-file).\n");
+		printf("That the whole store was put back, only a head that was kept elsewhere "
+		       "shows (--head, --head-file).\n");
 	printf("Entries up to %" JSON_INTEGER_FORMAT " are covered by %s", anchored,
 	       given ? "the head given" : "the newest anchor");
 	if (after)
 		printf("; %" JSON_INTEGER_FORMAT " %s written since, not covered yet", after,
 		       after == 1 ? "was" : "were");
 	printf(".\n");
+}
+
+/* The reply, for later: of several the last. */
+static bool keep_reply(void *ctx, const json_t *o)
+{
+	json_t **last = ctx;
+	json_decref(*last);
+	*last = json_deep_copy(o);
 	return true;
+}
+
+static enum rc verify_with(struct cli *c, const char *head, const char *heads, size_t line,
+			   json_t **last)
+{
+	json_t *request = cmd_new_request("audit-verify");
+	cmd_put_text(request, "head", head);
+	cmd_put_text(request, "heads", heads);
+	if (heads)
+		json_object_set_new(request, "line", json_integer((json_int_t)line));
+	enum rc rc = cmd_send(c, request, keep_reply, last);
+	json_decref(request);
+	return rc;
+}
+
+/* Up to PIECE lines.  What no head looks like stays so when it is cut off, and made printable. */
+static size_t read_piece(FILE *from, char text[PIECE * (LINE_MOST + 1) + 1])
+{
+	size_t lines = 0, at = 0, len = 0;
+	int ch = 0;
+	while (lines < PIECE && (ch = fgetc(from)) != EOF) {
+		bool end = ch == '\n';
+		if (end || len < LINE_MOST)
+			text[at++] = (char)(end || (ch >= ' ' && ch < 0x7f) ? ch : '?');
+		len = end ? 0 : len + 1;
+		lines += end;
+	}
+	text[at] = '\0';
+	return lines;
+}
+
+/* A long file in pieces: a request has its limits. */
+static enum rc verify_file(struct cli *c, const char *path, json_t **last)
+{
+	static char text[PIECE * (LINE_MOST + 1) + 1];
+	FILE *from = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	size_t line = 1, lines = PIECE;
+	enum rc rc = RC_OK;
+	if (!from)
+		return error_errno(&c->err, RC_FAILED, errno, "%.300s", path);
+	while (rc == RC_OK && lines == PIECE) {
+		lines = read_piece(from, text);
+		if (ferror(from))
+			rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", path);
+		else if (lines || line == 1)
+			rc = verify_with(c, NULL, text, line, last);
+		line += lines;
+	}
+	if (from != stdin)
+		(void)fclose(from);
+	return rc;
 }
 
 static enum rc verify(struct cli *c, const struct asked *a)
 {
-	json_t *request = cmd_new_request("audit-verify");
-	int fd = -1;
-	enum rc rc = RC_OK;
-	union {
-		const struct asked *in;
-		void *out;
-	} ctx = { .in = a };
-	cmd_put_text(request, "head", a->head);
-	if (a->head_file) {
-		fd = strcmp(a->head_file, "-") == 0
-			     ? dup(STDIN_FILENO)
-			     : open(a->head_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-		if (fd < 0)
-			rc = error_errno(&c->err, RC_FAILED, errno, "%.300s", a->head_file);
-		json_object_set_new(request, "fd", json_integer(fd));
-	}
-	if (rc == RC_OK)
-		rc = cmd_send(c, request, a->json ? cmd_print_json : print_whole, ctx.out);
-	if (fd >= 0)
-		close(fd);
-	json_decref(request);
+	json_t *last = NULL;
+	enum rc rc = a->head_file ? verify_file(c, a->head_file, &last)
+				  : verify_with(c, a->head, NULL, 0, &last);
+	if (rc == RC_OK && a->json)
+		(void)cmd_print_json(NULL, last);
+	else if (rc == RC_OK)
+		print_whole(a, last);
+	json_decref(last);
 	return rc;
 }
 

@@ -16,7 +16,6 @@
 #define DAY_US      (INT64_C(86400) * 1000000)
 #define BEYOND      10000
 #define ID_AT_LEAST 8
-#define NOTED_BYTES (256u << 20)
 
 /* SHA-256 of the PEM that openssl reads: by it people know the key that signs heads. */
 static void key_hash(const struct vault *v, char hex[65])
@@ -160,33 +159,6 @@ static bool read_head(const char *text, struct audit_mark *m)
 	return keys_unhex(m->hash, sizeof m->hash, text + at);
 }
 
-/* All of a descriptor, NUL appended; owned by the caller. */
-static char *read_whole(int fd, struct error *err)
-{
-	size_t len = 0, room = 1 << 16;
-	char *text = malloc(room);
-	ASSERT(text);
-	ssize_t n = 1;
-	while (n > 0 && len < NOTED_BYTES) {
-		if (len + 1 == room) {
-			room *= 2;
-			char *more = realloc(text, room);
-			ASSERT(more);
-			text = more;
-		}
-		do {
-			n = read(fd, text + len, room - 1 - len);
-		} while (n < 0 && errno == EINTR);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	text[len] = '\0';
-	if (n == 0)
-		return text;
-	(void)error_errno(err, RC_FAILED, n < 0 ? errno : EFBIG, "the file of heads");
-	free(text);
-	return NULL;
-}
-
 struct noted {
 	struct audit_noted *heads; /* owned */
 	size_t count;
@@ -204,16 +176,18 @@ static struct audit_noted *add_noted(struct noted *n)
 }
 
 /* Each line an anchor that this store has signed; what a crash has left of the last one is none. */
-static enum rc read_noted(struct vault *v, char *text, struct noted *n, struct error *err)
+static enum rc read_noted(struct vault *v, const char *text, uint64_t number, struct noted *n,
+			  struct error *err)
 {
-	uint64_t number = 1;
-	for (char *end; (end = strchr(text, '\n')); text = end + 1, number++) {
-		*end = '\0';
-		if (text == end)
+	char line[HEADS_LINE];
+	for (const char *end; (end = strchr(text, '\n')); text = end + 1, number++) {
+		size_t len = (size_t)(end - text);
+		if (!len)
 			continue;
+		snprintf(line, sizeof line, "%.*s", len < sizeof line ? (int)len : 0, text);
 		struct audit_noted *head = add_noted(n);
 		head->line = number;
-		const char *fault = heads_fault(v, "anchor", text, &head->mark);
+		const char *fault = heads_fault(v, "anchor", line, &head->mark);
 		if (fault)
 			return error_set(err, RC_DAMAGED,
 					 "line %" PRIu64 " of the file of heads %s (of this store)",
@@ -224,20 +198,16 @@ static enum rc read_noted(struct vault *v, char *text, struct noted *n, struct e
 
 static enum rc read_given(const struct request *q, struct noted *n, struct error *err)
 {
-	const char *head = requests_text(q, "head");
-	const json_t *fd = json_object_get(q->body, "fd");
-	if (head && json_is_integer(fd))
+	const char *head = requests_text(q, "head"), *heads = requests_text(q, "heads");
+	size_t line = 1;
+	if (head && heads)
 		return error_set(err, RC_USAGE, "either a head or a file of heads is wanted");
 	if (head && !read_head(head, &add_noted(n)->mark))
 		return error_set(err, RC_USAGE,
 				 "head: \"NUMBER HASH\" is wanted, or the hash alone (64 hex "
 				 "digits)");
-	if (!json_is_integer(fd))
-		return RC_OK;
-	char *text = read_whole((int)json_integer_value(fd), err);
-	enum rc rc = text ? read_noted(q->v, text, n, err) : RC_FAILED;
-	free(text);
-	return rc;
+	enum rc rc = requests_count(q, "line", &line, err);
+	return rc == RC_OK && heads ? read_noted(q->v, heads, line, n, err) : rc;
 }
 
 enum rc req_audit_verify(const struct request *q, struct error *err)

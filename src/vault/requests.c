@@ -116,7 +116,7 @@ static const struct request_row table[] = {
 	{ "public-keys",  C | M | A | O, QUIET,
 	  "",                                                          NULL,             req_public_keys },
 	{ "audit-verify", C | A | O,     QUIET,
-	  "head fd#",                                                  NULL,             req_audit_verify },
+	  "head heads line#",                                                  NULL,             req_audit_verify },
 	{ "audit-anchor", C | A | O,     AUDITS_ITSELF,
 	  "",                                                          NULL,             req_audit_anchor },
 	{ "audit-export", C | A,         AUDITS_ITSELF,

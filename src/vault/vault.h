@@ -74,11 +74,12 @@
  *   audit-list since until limit before person action call         one object per entry, oldest first; limit: the newest so many;
  *                                                                  before: of those with a smaller number; person, action:
  *                                                                  exactly this one ("": the system); call: an id or its beginning
- *   audit-verify head | fd                                         {"entries","head","key","anchored","unanchored","missing",...}:
+ *   audit-verify head | heads line                                   {"entries","head","key","anchored","unanchored","missing",...}:
  *                                                                  the newest entry that the head given (or else the newest anchor)
  *                                                                  covers, and how many came after it; so many of the first
  *                                                                  entries were lost with a damaged index.  head: "NUMBER HASH" or
- *                                                                  "HASH"; fd: a file of anchors.  RC_DAMAGED names the first fault
+ *                                                                  "HASH"; heads: lines of a file of anchors, line: the number of the
+ *                                                                  first.  RC_DAMAGED names the first fault
  *   audit-anchor                                                   signs the head; the same object
  *   audit-export  fd*                                              the trail for public tools (docs/audit.md) goes to fd; then
  *                                                                  {"entries","anchors","head","bytes","sha256"}

@@ -14,7 +14,9 @@ import re
 import shutil
 import subprocess
 
-from harness import LONG, ROOT, Skip, check, main, one_line, program, run, same, test
+from harness import (
+    LONG, ROOT, Process, Skip, check, main, one_line, program, run, same, test, wait_until,
+)  # fmt: skip
 
 
 # ---- an exported trail, read by someone else -----------------------------------------------------
@@ -360,6 +362,38 @@ open(%(ready)r, "w").close()
 with open(%(got)r, "wb") as f:
     f.write(s.recv(65536))
 """
+
+
+@test
+def service_hands_on_what_a_command_alone_would(bench):
+    store = bench.store()
+    outside = bench.path("heads")
+    ask = configured(bench, store, head_file=outside)
+    service = Process(
+        bench, program("callspan"), "--config", bench.path("callspan.yaml"), "serve", name="serve"
+    )
+    wait_until(lambda: os.path.exists(os.path.join(store.path, "callspan.sock")), "no service")
+    head = ask("audit", "anchor").out.strip()
+    path, data = export(store)
+    same(fault(data, Anchors(bench), head.split()[1]), None, "the export")
+    check(says_whole(bench, path, head.split()[1]), "the script does not take it")
+    # more heads than go into one request, the last of them one that a crash cut short
+    with open(outside) as f:
+        lines = f.read().splitlines()
+    many = write(bench, ("\n".join(lines * 1000) + "\n" + lines[-1][:99]).encode(), "many")
+    told = json.loads(ask("audit", "verify", "--head-file", many, "--json").out)
+    same(told["anchored"], int(lines[-1].split()[1]), "covered")
+    spoiled = lines * 1000
+    spoiled[1702] = spoiled[1702].replace("anchor 2 ", "anchor 3 ")
+    many = write(bench, "\n".join(spoiled).encode() + b"\n", "many")
+    said = one_line(ask("audit", "verify", "--head-file", many, ok=(4,)))
+    check("line 1703 " in said, "names another line: %s", said)
+    for garbage in (b"\xff\x00\n", b"x" * 3000000 + b"\n"):
+        many = write(bench, garbage, "many")
+        said = one_line(ask("audit", "verify", "--head-file", many, ok=(4,)))
+        check("line 1 " in said, "names another line: %s", said)
+    one_line(ask("audit", "verify", "--head-file", write(bench, b"x" * 3000000, "many"), ok=(2,)))
+    service.stop()
 
 
 # ---- nothing happens unseen ----------------------------------------------------------------------
