@@ -34,6 +34,7 @@ struct index {
 	rocksdb_writeoptions_t *writing;
 	rocksdb_column_family_handle_t *families[INDEX_FAMILIES + 1];
 	bool failed; /* something was met that cannot be read: sticky */
+	uint64_t commits;
 };
 
 struct index_batch {
@@ -218,9 +219,15 @@ void index_batch_delete(struct index_batch *b, enum index_family f, const void *
 	rocksdb_writebatch_delete_cf(b->writes, b->index->families[f], key, key_len);
 }
 
+uint64_t index_commits(const struct index *x)
+{
+	return x->commits;
+}
+
 enum rc index_batch_commit(struct index_batch *b, struct error *err)
 {
 	char *text = NULL;
+	b->index->commits++;
 	rocksdb_write(b->index->db, b->index->writing, b->writes, &text);
 	enum rc rc = RC_OK;
 	if (text) {

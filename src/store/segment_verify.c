@@ -35,10 +35,13 @@ struct walk {
 	struct keys_head head;  /* the newest attest so far, as a head would say it */
 	struct digest *since;   /* owned */
 	uint64_t records_since;
-	uint32_t slots;    /* RECORD_SLOTs so far */
-	uint64_t footer;   /* offset of the footer; 0: none so far */
-	bool closed;       /* the last attest was seen */
-	struct seen *seen; /* owned */
+	uint32_t slots;           /* RECORD_SLOTs so far */
+	uint64_t footer;          /* offset of the footer; 0: none so far */
+	bool closed;              /* the last attest was seen */
+	bool resumed;             /* it began behind a mark */
+	bool from_start;          /* ... and met what only a walk from the start can judge */
+	struct segment_mark mark; /* the newest good attest */
+	struct seen *seen;        /* owned */
 	size_t seen_used, seen_room;
 };
 
@@ -168,6 +171,10 @@ static bool check_footer(struct walk *w, const struct segment_record *r)
 	size_t len = FOOTER_HEAD + w->seen_used * FOOTER_ENTRY;
 	bool good = false;
 
+	if (w->resumed) {
+		w->from_start = true;
+		return false;
+	}
 	if (w->footer)
 		return damage(w, r->offset, "footer", "comes twice");
 	w->footer = r->offset;
@@ -208,6 +215,9 @@ static bool check_attest(struct walk *w, const struct segment_record *r)
 	w->head.end = end;
 	digest_sha256(w->head.newest, record, ATTEST_RECORD);
 	w->records_since = 0;
+	w->mark =
+		(struct segment_mark){ .end = end, .attests = w->head.attests, .slots = w->slots };
+	memcpy(w->mark.newest, w->head.newest, 32);
 	w->closed = a.footer != 0;
 	w->s->attested_end = w->report->attested_end = end;
 	w->report->attests++;
@@ -241,7 +251,7 @@ static bool check_records(struct walk *w)
 	struct segment *s = w->s;
 	struct segment_record r;
 	struct record_header h;
-	uint64_t at = LAYOUT_BLOCK;
+	uint64_t at = w->head.end;
 
 	for (;;) {
 		w->report->valid_end = at;
@@ -309,20 +319,52 @@ static bool check_counters(struct walk *w)
 	return true;
 }
 
+/* Go on behind the mark.  What stood before it is not looked at: what the head notes of it neither. */
+static bool resume(struct walk *w)
+{
+	if (!w->resumed)
+		return true;
+	w->head.end = w->s->attested_end = w->report->attested_end = w->mark.end;
+	w->head.attests = w->mark.attests;
+	memcpy(w->head.newest, w->mark.newest, 32);
+	w->slots = w->mark.slots;
+	return true;
+}
+
+static bool walk(struct walk *w)
+{
+	memset(w->report, 0, sizeof *w->report);
+	w->report->file_bytes = w->s->size;
+	w->s->attested_end = 0;
+	w->since = digest_new();
+	ASSERT(w->since);
+	bool good = check_start(w) && resume(w) && check_head(w) && check_records(w) &&
+		    check_end(w) && check_counters(w);
+	w->report->slots = w->slots;
+	digest_free(w->since);
+	free(w->seen);
+	return good;
+}
+
 enum rc segment_verify(struct segment *s, const uint8_t sign_public[32],
 		       struct segment_report *report)
 {
 	struct walk w = { .s = s, .sign_public = sign_public, .report = report };
 
-	memset(report, 0, sizeof *report);
-	report->file_bytes = s->size;
-	s->attested_end = 0;
-	w.since = digest_new();
-	ASSERT(w.since);
-	bool good = check_start(&w) && check_head(&w) && check_records(&w) && check_end(&w) &&
-		    check_counters(&w);
-	report->slots = w.slots;
-	digest_free(w.since);
-	free(w.seen);
+	return walk(&w) ? RC_OK : RC_DAMAGED;
+}
+
+enum rc segment_verify_on(struct segment *s, const uint8_t sign_public[32],
+			  struct segment_mark *mark, struct segment_report *report)
+{
+	struct walk w = { .s = s, .sign_public = sign_public, .report = report, .mark = *mark };
+
+	w.resumed = mark->end > LAYOUT_BLOCK && mark->end <= s->size;
+	bool good = walk(&w);
+	if (!good && w.from_start) {
+		w = (struct walk){ .s = s, .sign_public = sign_public, .report = report };
+		good = walk(&w);
+	}
+	*mark = w.mark;
 	return good ? RC_OK : RC_DAMAGED;
 }

@@ -474,6 +474,18 @@ struct segment_report {
 enum rc segment_verify(struct segment *s, const uint8_t sign_public[32],
 		       struct segment_report *report) MUST_USE;
 
+/* How far a segment that is still being written was found good: behind an attest.  All zero: not looked at yet. */
+struct segment_mark {
+	uint64_t end, attests; /* offset behind it; how many there were by then */
+	uint32_t slots;
+	uint8_t newest[32]; /* SHA-256 of its record */
+};
+/* Check what has come since `mark`, and move it to the newest good attest: what was checked is not read again.  For a live
+ * segment; once it is closed, segment_verify() looks at all of it (a footer here has it done at once).  `report` counts what
+ * is new. */
+enum rc segment_verify_on(struct segment *s, const uint8_t sign_public[32],
+			  struct segment_mark *mark, struct segment_report *report) MUST_USE;
+
 /* ---- policy ------------------------------------------------------------------------------ */
 
 /* Who a person is to the store.  Bits: a table row or a purpose names several. */
@@ -694,6 +706,8 @@ void index_batch_put(struct index_batch *b, enum index_family f, const void *key
 		     const void *value, size_t value_len);
 void index_batch_delete(struct index_batch *b, enum index_family f, const void *key,
 			size_t key_len);
+/* How many batches were committed since it was opened: whether anything may have changed meanwhile. */
+uint64_t index_commits(const struct index *x);
 /* Atomic and synced; frees the batch. */
 enum rc index_batch_commit(struct index_batch *b, struct error *err) MUST_USE;
 void index_batch_drop(struct index_batch *b);

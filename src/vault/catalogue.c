@@ -123,20 +123,31 @@ static void write_pointers(struct index_batch *b, const struct uuid *id, const s
 	}
 }
 
+static bool same_filed(const struct call_filed *a, const struct call_filed *b)
+{
+	return a->filed == b->filed && a->start_us == b->start_us && a->expiry_us == b->expiry_us &&
+	       uuid_equal(&a->conversation, &b->conversation) &&
+	       a->parties_count == b->parties_count &&
+	       memcmp(a->parties, b->parties, a->parties_count * sizeof a->parties[0]) == 0;
+}
+
 void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys)
 {
 	size_t len;
 	uint8_t *row = call_row_pack(c, keys, &len);
-	if (c->filed.filed)
-		write_pointers(b, &c->r.id, &c->filed, index_batch_delete);
+	struct call_filed now = { .filed = true,
+				  .start_us = c->r.start_us,
+				  .expiry_us = c->expiry_us,
+				  .conversation = c->r.conversation,
+				  .parties_count = c->parties_count };
+	memcpy(now.parties, c->parties, sizeof now.parties);
 	index_batch_put(b, INDEX_CALLS, c->r.id.b, sizeof c->r.id.b, row, len);
 	free(row);
-	c->filed.filed = true;
-	c->filed.start_us = c->r.start_us;
-	c->filed.expiry_us = c->expiry_us;
-	c->filed.conversation = c->r.conversation;
-	c->filed.parties_count = c->parties_count;
-	memcpy(c->filed.parties, c->parties, sizeof c->filed.parties);
+	if (same_filed(&c->filed, &now))
+		return; /* a call that goes on: only its row changes */
+	if (c->filed.filed)
+		write_pointers(b, &c->r.id, &c->filed, index_batch_delete);
+	c->filed = now;
 	write_pointers(b, &c->r.id, &c->filed, put_empty);
 }
 

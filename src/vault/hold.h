@@ -99,6 +99,7 @@ void hold_picks_free(struct hold_picks *p);
 struct hold_net;
 enum rc hold_net_open(struct vault *v, struct hold_net **out, struct error *err) MUST_USE;
 void hold_net_free(struct hold_net *n);
+bool hold_net_empty(const struct hold_net *n);
 /* Before the rows of a batch are put: a call has gone to another conversation; the holds of its old one go with it. */
 enum rc hold_net_follow(struct hold_net *n, struct index_batch *b, const struct call *c,
 			struct error *err) MUST_USE;

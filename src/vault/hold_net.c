@@ -79,6 +79,11 @@ void hold_net_free(struct hold_net *n)
 	free(n);
 }
 
+bool hold_net_empty(const struct hold_net *n)
+{
+	return n->count == 0;
+}
+
 /* ---- which calls --------------------------------------------------------------------------------------------- */
 
 static bool has_party(const struct mesh *m, const struct call *c)

@@ -8,7 +8,9 @@
  *                             move the files out of the recorder's reach
  *
  * Rows and the segment's cursor are committed together, so wherever we are killed the next run goes on from
- * there to the same index.  A damaged segment is taken in as far as it can be read, flagged and audited; it
+ * there to the same index.  Each commit gives way to others (turn.h); calls that are held in memory are read again where
+ * anybody has written meanwhile.  Of an open segment only what is new is verified; all of it once, when it has been closed.
+ * A damaged segment is taken in as far as it can be read, flagged and audited; it
  * stops nothing else.  Nothing a segment says is believed further than its slots: a call belongs to the segment
  * and slot that first brought it, and no other segment can change it.
  */
@@ -20,16 +22,18 @@
 #include "vault/hold.h"
 #include "vault/parts.h"
 
-#define CALLS_A_BATCH 1000
-#define LIVE_TRIES    3
+#define HELD_MOST  8000 /* calls in memory */
+#define LIVE_TRIES 3
 
-static const struct ingest_limits usual = { .calls_a_batch = CALLS_A_BATCH, .commits = 0 };
+static const struct ingest_limits usual = { .calls_a_batch = INGEST_BATCH, .commits = 0 };
 
 /* A slot of the segment in hand. */
 struct place {
 	struct call *call; /* owned; NULL until its first record is met */
 	struct call_keys keys;
-	bool skip; /* destroyed, or not to be believed */
+	bool tried;   /* the keys were opened, or cannot be */
+	bool skip;    /* destroyed, or not to be believed */
+	bool put_off; /* was let go of, and has still to be settled */
 	bool dirty;
 };
 
@@ -45,9 +49,9 @@ struct taking {
 	struct segment_report report;
 	struct place *places;
 	uint32_t places_count;
-	unsigned dirty;
+	unsigned dirty, held; /* places with a call that changed; with a call */
 	struct index_batch *batch;
-	struct hold_net *net; /* borrowed */
+	struct hold_net **net; /* borrowed: made anew where others have written */
 	struct error *err;
 };
 
@@ -123,9 +127,25 @@ static enum rc follow_dirty(struct taking *t)
 	enum rc rc = RC_OK;
 	for (uint32_t i = 0; i < t->places_count && rc == RC_OK; i++) {
 		if (t->places[i].dirty)
-			rc = hold_net_follow(t->net, t->batch, t->places[i].call, t->err);
+			rc = hold_net_follow(*t->net, t->batch, t->places[i].call, t->err);
 	}
 	return rc;
+}
+
+/* The metadata key, which costs more than all else about a call: opened where something sealed is to be read or
+ * written, and not for a chunk more. */
+static void open_keys(struct taking *t, struct place *p, uint32_t number)
+{
+	struct error why;
+	if (p->tried)
+		return;
+	p->tried = true;
+	if (segment_keys(t->s, number, NULL, &t->v->keys.metadata, &p->keys, &why) != RC_OK) {
+		damaged(t, why.text);
+		p->keys.has_metadata = false;
+	} else if (p->call->filed.filed) {
+		(void)call_row_open(p->call, &p->keys);
+	}
 }
 
 static void put_dirty(struct taking *t)
@@ -136,15 +156,53 @@ static void put_dirty(struct taking *t)
 			continue;
 		p->dirty = false;
 		t->dirty--;
+		if (p->call->stale || !hold_net_empty(*t->net))
+			open_keys(t, p, i);
 		p->call->expiry_us = catalogue_expiry(t->v, p->call);
 		catalogue_put(t->batch, p->call, &p->keys);
-		hold_net_catch(t->net, t->batch, p->call);
+		hold_net_catch(*t->net, t->batch, p->call);
 	}
+}
+
+static void free_place(struct taking *t, struct place *p)
+{
+	t->held -= p->call ? 1 : 0;
+	call_row_free(p->call);
+	forget_bytes(&p->keys, sizeof p->keys);
+	p->call = NULL;
+	p->tried = false;
+}
+
+/* Let go of all calls, so that they are read again where they are needed; none is dirty. */
+static void put_off(struct taking *t)
+{
+	for (uint32_t i = 0; i < t->places_count; i++) {
+		struct place *p = &t->places[i];
+		p->put_off |= p->call != NULL;
+		free_place(t, p);
+	}
+}
+
+/* Others may have done anything meanwhile: to these calls, to holds, to this segment's row. */
+static enum rc give_way(struct taking *t)
+{
+	uint64_t commits = index_commits(t->v->index);
+	vault_give_way(t->v);
+	bool same = index_commits(t->v->index) == commits;
+	if (!same || t->held > HELD_MOST)
+		put_off(t);
+	if (same)
+		return RC_OK;
+	hold_net_free(*t->net);
+	*t->net = NULL;
+	enum rc rc = hold_net_open(t->v, t->net, t->err);
+	return rc == RC_OK ? segments_get(t->v, t->name, &t->row, t->err) : rc;
 }
 
 /* Rows and cursor together.  RC_AGAIN: that is all that was asked for. */
 static enum rc commit(struct taking *t)
 {
+	const struct ingest_limits *l = t->limits;
 	enum rc rc = t->dirty ? follow_dirty(t) : RC_OK;
 	if (rc != RC_OK)
 		return rc;
@@ -152,9 +210,10 @@ static enum rc commit(struct taking *t)
 	segments_put(t->batch, t->name, &t->row);
 	rc = audit_commit(t->v, t->batch, t->err);
 	t->batch = index_batch_new(t->v->index);
-	if (rc == RC_OK && t->limits->commits && ++t->commits >= t->limits->commits)
+	if (rc == RC_OK && ((l->commits && ++t->commits >= l->commits) ||
+			    (l->stop && __atomic_load_n(l->stop, __ATOMIC_RELAXED))))
 		return RC_AGAIN;
-	return rc;
+	return rc == RC_OK ? give_way(t) : rc;
 }
 
 /* ---- records ------------------------------------------------------------------------------------- */
@@ -203,7 +262,7 @@ static struct call *new_call(struct taking *t, const struct slot *slot)
 	return c;
 }
 
-/* The call of a slot, from the index or new, with its metadata key; false: to be left alone. */
+/* The call of a slot, from the index or new; skip: to be left alone. */
 static enum rc open_place(struct taking *t, struct place *p, uint32_t number)
 {
 	struct slot slot;
@@ -223,13 +282,7 @@ static enum rc open_place(struct taking *t, struct place *p, uint32_t number)
 	else if (rc != RC_OK)
 		return rc;
 	p->skip = false;
-	rc = segment_keys(t->s, number, NULL, &t->v->keys.metadata, &p->keys, &why);
-	if (rc != RC_OK) {
-		damaged(t, why.text);
-		p->keys.has_metadata = false;
-	} else if (p->call->filed.filed) {
-		(void)call_row_open(p->call, &p->keys);
-	}
+	t->held++;
 	return RC_OK;
 }
 
@@ -263,6 +316,7 @@ static void take_stream(struct taking *t, struct place *p, const struct segment_
 
 static void take_sealed(struct taking *t, struct place *p, const struct segment_record *r)
 {
+	open_keys(t, p, r->slot);
 	if (!p->keys.has_metadata)
 		return;
 	uint8_t *body = malloc(r->body_len + 1);
@@ -355,7 +409,7 @@ static void end_call(struct call *c)
 	c->recorder_stopped = true;
 }
 
-/* The row of a slot that brought no record in this run. */
+/* The row of a slot that brought no record in this run, or was put off. */
 static enum rc recall(struct taking *t, uint32_t number, struct place *p)
 {
 	struct slot slot;
@@ -369,6 +423,7 @@ static enum rc recall(struct taking *t, uint32_t number, struct place *p)
 		p->call = NULL;
 		return RC_NOT_FOUND;
 	}
+	t->held += rc == RC_OK;
 	return rc;
 }
 
@@ -378,7 +433,8 @@ static enum rc settle(struct taking *t, bool closing)
 	uint32_t slots = closing ? segment_slots(t->s) : t->places_count;
 	for (uint32_t i = 0; i < slots; i++) {
 		struct place *p = place_of(t, i);
-		enum rc rc = !p->call && !p->skip && closing ? recall(t, i, p) : RC_OK;
+		bool wanted = !p->call && !p->skip && (closing || p->put_off);
+		enum rc rc = wanted ? recall(t, i, p) : RC_OK;
 		if (rc != RC_OK && rc != RC_NOT_FOUND)
 			return rc;
 		if (!p->call)
@@ -388,12 +444,13 @@ static enum rc settle(struct taking *t, bool closing)
 			mark_dirty(t, p);
 		}
 		audit_recorded(t, p->call);
+		p->put_off = false;
 		rc = t->dirty >= t->limits->calls_a_batch ? commit(t) : RC_OK;
 		if (rc != RC_OK)
 			return rc;
+		p = &t->places[i];
 		if (!p->dirty) {
-			call_row_free(p->call);
-			p->call = NULL;
+			free_place(t, p);
 			p->skip = true;
 		}
 	}
@@ -479,17 +536,24 @@ static enum rc take_unreadable(struct taking *t, enum rc why)
 	return finish(t);
 }
 
+static enum rc look_at(struct taking *t)
+{
+	const uint8_t *key = t->v->keys.recorder_public;
+	return t->live ? segment_verify_on(t->s, key, &t->row.verified, &t->report)
+		       : segment_verify(t->s, key, &t->report);
+}
+
 /* While its writer works, a fault must show again before it counts. */
 static enum rc verify_segment(struct taking *t)
 {
-	enum rc rc = segment_verify(t->s, t->v->keys.recorder_public, &t->report);
+	enum rc rc = look_at(t);
 	for (int i = 1; i < LIVE_TRIES && rc != RC_OK && t->live; i++) {
 		segment_close(t->s);
 		t->s = NULL;
 		rc = open_segment(t);
 		if (rc != RC_OK)
 			return rc;
-		rc = segment_verify(t->s, t->v->keys.recorder_public, &t->report);
+		rc = look_at(t);
 	}
 	if (rc != RC_OK)
 		damaged(t, t->report.what);
@@ -519,10 +583,8 @@ static enum rc take_open_segment(struct taking *t)
 static void let_go(struct taking *t)
 {
 	segment_close(t->s);
-	for (uint32_t i = 0; i < t->places_count; i++) {
-		call_row_free(t->places[i].call);
-		forget_bytes(&t->places[i].keys, sizeof t->places[i].keys);
-	}
+	for (uint32_t i = 0; i < t->places_count; i++)
+		free_place(t, &t->places[i]);
 	free(t->places);
 	audit_drop(t->v, t->batch);
 }
@@ -559,47 +621,24 @@ static enum rc take_segment(struct taking *t)
 	rc = open_segment(t);
 	if (rc != RC_OK)
 		return take_unreadable(t, rc);
-	if (t->live && disk_is_file(path, &size) && size == t->row.seen_bytes)
+	if (t->live && disk_is_file(path, &size) && size == t->row.seen_bytes &&
+	    t->row.cursor >= t->row.attested_end)
 		return RC_OK; /* nothing new since the last time */
 	return take_open_segment(t);
 }
 
-static enum rc take_segments(struct vault *v, const struct ingest_limits *limits,
-			     struct hold_net *net, struct error *err)
+enum rc ingest_segment(struct vault *v, const char *name, const struct ingest_limits *limits,
+		       unsigned *commits, struct hold_net **net, struct error *err)
 {
-	char **names;
-	size_t count;
-	unsigned commits = 0;
-	enum rc rc = segments_names(v, &names, &count, err);
-	if (rc != RC_OK)
-		return rc;
-	for (size_t i = 0; i < count && rc == RC_OK; i++) {
-		struct taking t = { .v = v,
-				    .limits = limits ? limits : &usual,
-				    .commits = commits,
-				    .name = names[i],
-				    .batch = index_batch_new(v->index),
-				    .net = net,
-				    .err = err };
-		rc = take_segment(&t);
-		commits = t.commits;
-		let_go(&t);
-	}
-	segments_names_free(names, count);
+	struct taking t = { .v = v,
+			    .limits = limits ? limits : &usual,
+			    .commits = *commits,
+			    .name = name,
+			    .batch = index_batch_new(v->index),
+			    .net = net,
+			    .err = err };
+	enum rc rc = take_segment(&t);
+	*commits = t.commits;
+	let_go(&t);
 	return rc;
-}
-
-enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err)
-{
-	struct hold_net *net = NULL;
-	segments_forget_open(v);
-	enum rc rc = reindex_finish(v, err);
-	if (rc == RC_OK)
-		rc = hold_end_pending(v, err);
-	if (rc == RC_OK)
-		rc = hold_net_open(v, &net, err);
-	if (rc == RC_OK)
-		rc = take_segments(v, limits, net, err);
-	hold_net_free(net);
-	return rc == RC_OK ? index_health(v->index, err) : rc;
 }

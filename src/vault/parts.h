@@ -8,7 +8,7 @@
  *   opening.c    the one way to a recording's audio;  mute.c  what is taken out of it
  *   handover.c   how a file leaves the store: plain, zip.c, or sealed;  manifest.c  what goes with it, signed
  *   inspect.c    whether a file is what was handed over, without a store
- *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over
+ *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over;  keep.c  when
  *   segments.c   where segments lie, what is remembered of them
  *   catalogue.c  calls in the index and everything that points at them
  *   call_row.c   a call <-> its row;  call_json.c  a call -> the contract's JSON
@@ -387,6 +387,7 @@ struct segment_row {
 	bool done, damaged, unattested_tail;
 	bool has_closed_attest, has_last_attest;
 	uint8_t closed_attest[32], last_attest[32];
+	struct segment_mark verified; /* of a segment that is still being written */
 	char what[256];
 };
 enum segment_place { SEGMENT_NOWHERE, SEGMENT_AT_RECORDER, SEGMENT_IN_VAULT };
@@ -406,6 +407,8 @@ bool segments_half_taken(struct vault *v, const char *name);
 uint64_t segments_keys_bytes(struct vault *v, const char *name);
 /* Names found in both folders and in the index, sorted, each once. Owned by the caller. */
 enum rc segments_names(struct vault *v, char ***names, size_t *count, struct error *err) MUST_USE;
+/* Of these, the ones that ingest has to look at: at the recorder, or not done. */
+enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error *err) MUST_USE;
 void segments_names_free(char **names, size_t count);
 /* Move NAME.keys and NAME.seg out of the recorder's reach; done again, it does the rest.  RC_DAMAGED: another file
  * of that name lies in the vault already. */
@@ -422,13 +425,23 @@ void segments_digest(uint8_t digest[32], const struct segment_record *r);
 
 /* ---- ingest.c ------------------------------------------------------------------------------ */
 
+#define INGEST_BATCH 1000 /* calls */
 struct ingest_limits {
 	unsigned calls_a_batch; /* commit when so many calls have changed */
 	unsigned
 		commits; /* stop after so many commits, 0: never.  Going on later gives the same index. */
+	const volatile int *stop; /* NULL, or: stop after the next commit when this is set */
 };
-/* Take in what recorders have written; limits NULL: the usual.  RC_AGAIN: stopped by limits. */
+/* Take in what recorders have written; limits NULL: the usual.  RC_AGAIN: stopped by limits.  Where another thread is at
+ * it (and has given way) it is waited for, but not for long: then what is in is what there is. */
 enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct error *err) MUST_USE;
+
+/* Wait so long for another thread's run.  False: it goes on. */
+bool ingest_wait(struct vault *v, int64_t patience_ns);
+/* One segment; *commits counts on, *net (hold.h) is made anew where others have written meanwhile. */
+struct hold_net;
+enum rc ingest_segment(struct vault *v, const char *name, const struct ingest_limits *limits,
+		       unsigned *commits, struct hold_net **net, struct error *err) MUST_USE;
 
 /* ---- reindex.c ----------------------------------------------------------------------------- */
 
@@ -436,6 +449,10 @@ enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct e
 enum rc reindex_begin(struct vault *v, struct error *err) MUST_USE;
 /* Drop it, when that was begun; ingest does this first. */
 enum rc reindex_finish(struct vault *v, struct error *err) MUST_USE;
+/* All that was dropped has been taken in again. */
+enum rc reindex_filled(struct vault *v, struct error *err) MUST_USE;
+/* RC_FAILED: some of it has not, and another thread is at it. */
+enum rc reindex_check(struct vault *v, struct error *err) MUST_USE;
 /* Set an index that cannot be read aside and make a new one, with the audit trail where it can be saved, else with
  * one that goes on from the newest signed head. */
 enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error *err) MUST_USE;
@@ -452,8 +469,8 @@ void vault_put_policy(struct vault *v, struct index_batch *b);
 enum rc vault_check_owner(const char *store, struct error *err) MUST_USE;
 /* Of a vault that is shared: read the policy again; one that is wrong changes nothing. */
 enum rc vault_reload(struct vault *v, struct error *err) MUST_USE;
-/* What is due each second. */
-enum rc vault_keep(struct vault *v, struct error *err) MUST_USE;
+/* keep.c: what is due each second. */
+enum rc vault_keep(struct vault *v, const volatile int *stop, struct error *err) MUST_USE;
 
 #define SEGMENTS_OPEN 32
 
@@ -478,6 +495,8 @@ struct vault {
 	int64_t untied_us;   /* when the ties that the batch at hand undoes are undone; 0: none */
 	struct turn *turn;   /* owned: whose turn it is; NULL: one thread uses this vault */
 	unsigned outside;    /* requests that have stepped out and will be back */
+	bool ingesting;      /* one of the threads takes in what recorders wrote */
+	bool filling;        /* a reindex has dropped what is not all taken in again */
 };
 
 /* Where several threads share a vault (turn.h); else they do nothing.  Nothing of the vault is held at any of them. */

@@ -20,7 +20,8 @@
 
 #define DROP_A_BATCH 10000
 
-static const char mark[] = "reindex";
+static const char mark[] = "reindex";    /* nothing was dropped yet, or not all */
+static const char filling[] = "filling"; /* all was; not all has been taken in again */
 
 static enum rc drop_family(struct vault *v, enum index_family family, struct error *err)
 {
@@ -55,13 +56,14 @@ static enum rc rewind_segments(struct vault *v, char **names, size_t count, stru
 			index_batch_drop(b);
 			return rc;
 		}
-		if (rc == RC_NOT_FOUND)
-			continue;
+		/* One that was not known is due as the others are. */
 		row.cursor = row.seen_bytes = row.calls = row.records = 0;
 		row.done = row.has_last_attest = false;
+		memset(&row.verified, 0, sizeof row.verified);
 		segments_put(b, names[i], &row);
 	}
 	index_batch_delete(b, INDEX_META, mark, sizeof mark - 1);
+	index_batch_put(b, INDEX_META, filling, sizeof filling - 1, NULL, 0);
 	return index_batch_commit(b, err);
 }
 
@@ -83,15 +85,47 @@ enum rc reindex_begin(struct vault *v, struct error *err)
 	return index_batch_commit(b, err);
 }
 
-enum rc reindex_finish(struct vault *v, struct error *err)
+static enum rc is_set(struct vault *v, const char *key, bool *set, struct error *err)
 {
 	uint8_t *value;
-	size_t len, count;
+	size_t len;
+	enum rc rc = index_get(v->index, INDEX_META, key, strlen(key), &value, &len, err);
+	*set = rc == RC_OK;
+	if (rc == RC_OK)
+		free(value);
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+enum rc reindex_filled(struct vault *v, struct error *err)
+{
+	if (!v->filling)
+		return RC_OK;
+	struct index_batch *b = index_batch_new(v->index);
+	index_batch_delete(b, INDEX_META, filling, sizeof filling - 1);
+	enum rc rc = index_batch_commit(b, err);
+	v->filling = rc != RC_OK;
+	return rc;
+}
+
+enum rc reindex_check(struct vault *v, struct error *err)
+{
+	if (!v->filling || !v->ingesting)
+		return RC_OK;
+	return error_set(err, RC_FAILED,
+			 "the index is being built anew: try again when that is done");
+}
+
+enum rc reindex_finish(struct vault *v, struct error *err)
+{
+	size_t count;
 	char **names;
-	enum rc rc = index_get(v->index, INDEX_META, mark, sizeof mark - 1, &value, &len, err);
+	bool begun;
+	enum rc rc = is_set(v, mark, &begun, err);
+	if (rc == RC_OK && !begun)
+		return is_set(v, filling, &v->filling, err);
 	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	free(value);
+		return rc;
+	v->filling = true;
 	rc = segments_names(v, &names, &count, err);
 	if (rc != RC_OK)
 		return rc;
@@ -233,6 +267,10 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error *err)
 {
 	struct making m = { .v = v };
+	/* Whoever has stepped out will be back, and knows the index that there was. */
+	if (v->outside)
+		return error_set(err, RC_FAILED,
+				 "others are at work in the store: try again in a moment");
 	char name[64];
 	long long now = (long long)(vault_now_us(v) / 1000000);
 	segments_forget_open(v);

@@ -257,6 +257,7 @@ enum rc req_status(const struct request *q, struct error *err)
 enum rc req_reindex(const struct request *q, struct error *err)
 {
 	struct tally t = { 0 };
+	(void)ingest_wait(q->v, INT64_MAX);
 	enum rc rc = reindex_begin(q->v, err);
 	if (rc == RC_OK)
 		rc = ingest_run(q->v, NULL, err);

@@ -356,6 +356,8 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 	}
 	enum rc rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
+		rc = reindex_check(q->v, err);
+	if (rc == RC_OK)
 		rc = grants_expire(q->v, err);
 	if (rc == RC_OK && row->audit == AUDITED && !course->granted) {
 		rc = audit_outcome(q, row->name, "granted", NULL, err);

@@ -24,6 +24,7 @@ typedef Callspan__Index__SegmentRow row_message;
 #define EXT_SEG  ".seg"
 #define EXT_KEYS ".keys"
 #define HEADER   24
+#define DUE      "due:"
 
 static const char *const folders[] = {
 	[SEGMENT_AT_RECORDER] = "recorder",
@@ -51,6 +52,11 @@ static void row_from(struct segment_row *row, const row_message *m)
 	row->done = m->done;
 	row->damaged = m->damaged;
 	row->unattested_tail = m->unattested_tail;
+	if (take_hash(row->verified.newest, &m->verified_attest)) {
+		row->verified.end = m->verified_end;
+		row->verified.attests = m->verified_attests;
+		row->verified.slots = m->verified_slots;
+	}
 	row->has_closed_attest = take_hash(row->closed_attest, &m->closed_attest);
 	row->has_last_attest = take_hash(row->last_attest, &m->last_attest);
 	snprintf(row->what, sizeof row->what, "%s", m->what);
@@ -73,6 +79,17 @@ enum rc segments_get(struct vault *v, const char *name, struct segment_row *row,
 	return RC_OK;
 }
 
+/* A segment that is not done has a mark in INDEX_META: DUE ‖ name. */
+static void put_due(struct index_batch *b, const char *name, bool due)
+{
+	char key[sizeof DUE + SEGMENT_NAME];
+	int len = snprintf(key, sizeof key, DUE "%s", name);
+	if (due)
+		index_batch_put(b, INDEX_META, key, (size_t)len, NULL, 0);
+	else
+		index_batch_delete(b, INDEX_META, key, (size_t)len);
+}
+
 void segments_put(struct index_batch *b, const char *name, const struct segment_row *row)
 {
 	struct segment_row copy = *row;
@@ -93,10 +110,17 @@ void segments_put(struct index_batch *b, const char *name, const struct segment_
 		m.closed_attest = (ProtobufCBinaryData){ 32, copy.closed_attest };
 	if (copy.has_last_attest)
 		m.last_attest = (ProtobufCBinaryData){ 32, copy.last_attest };
+	if (copy.verified.end) {
+		m.verified_end = copy.verified.end;
+		m.verified_attests = copy.verified.attests;
+		m.verified_slots = copy.verified.slots;
+		m.verified_attest = (ProtobufCBinaryData){ 32, copy.verified.newest };
+	}
 	m.what = copy.what;
 	ASSERT(callspan__index__segment_row__get_packed_size(&m) <= sizeof bytes);
 	size_t len = callspan__index__segment_row__pack(&m, bytes);
 	index_batch_put(b, INDEX_SEGMENTS, name, strlen(name), bytes, len);
+	put_due(b, name, !row->done);
 }
 
 void segments_found_whole(struct vault *v, struct index_batch *b, const char *name,
@@ -166,17 +190,17 @@ enum segment_place segments_locate(struct vault *v, const char *name, char path[
 	return SEGMENT_NOWHERE;
 }
 
-/* A file's name without ".seg"; false: not such a file, or a name that we would never give. */
-static bool name_of(const char *file, char name[SEGMENT_NAME])
+/* A file's name without its ending; false: not such a file, or a name that we would never give. */
+static bool name_of(const char *file, const char *ending, char name[SEGMENT_NAME])
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-	size_t len = strlen(file), ext = strlen(EXT_SEG);
-	if (len <= ext || strcmp(file + len - ext, EXT_SEG) != 0 || file[0] == '.')
+	size_t len = strlen(file), ext = strlen(ending);
+	if (len <= ext || strcmp(file + len - ext, ending) != 0 || file[0] == '.')
 		return false;
 	if (len - ext >= SEGMENT_NAME || strspn(file, letters) != len) {
 		log_warning("segment-name",
-			    "what=\"a .seg file whose name is not ours is left alone\"");
+			    "what=\"a %s file whose name is not ours is left alone\"", ending);
 		return false;
 	}
 	memcpy(name, file, len - ext);
@@ -202,7 +226,7 @@ static void add_name(struct name_list *l, const char *name)
 }
 
 static enum rc add_folder(struct name_list *l, const struct vault *v, enum segment_place place,
-			  struct error *err)
+			  const char *ending, struct error *err)
 {
 	char path[STORE_PATH], name[SEGMENT_NAME];
 	disk_path(path, v->store, folders[place]);
@@ -211,24 +235,29 @@ static enum rc add_folder(struct name_list *l, const struct vault *v, enum segme
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	const struct dirent *e;
 	while ((e = readdir(d))) {
-		if (name_of(e->d_name, name))
+		if (name_of(e->d_name, ending, name))
 			add_name(l, name);
 	}
 	closedir(d);
 	return RC_OK;
 }
 
-static void add_rows(struct name_list *l, struct vault *v)
+/* Names that stand in a family as keys, behind a prefix. */
+static void add_keys(struct name_list *l, struct vault *v, enum index_family family,
+		     const char *prefix)
 {
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_SEGMENTS, NULL, 0, false);
+	size_t skip = strlen(prefix), key_len, value_len;
+	struct index_cursor *c =
+		index_cursor_new(v->index, family, skip ? prefix : NULL, skip, false);
 	const uint8_t *key, *value;
-	size_t key_len, value_len;
 	char name[SEGMENT_NAME];
 	while (index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		if (key_len >= SEGMENT_NAME)
+		if (key_len < skip || memcmp(key, prefix, skip) != 0)
+			break;
+		if (key_len - skip >= SEGMENT_NAME)
 			continue;
-		memcpy(name, key, key_len);
-		name[key_len] = '\0';
+		memcpy(name, key + skip, key_len - skip);
+		name[key_len - skip] = '\0';
 		add_name(l, name);
 	}
 	index_cursor_free(c);
@@ -240,28 +269,50 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*x, *y);
 }
 
+/* Sorted, each once. */
+static void hand_over(struct name_list *l, char ***names, size_t *count)
+{
+	size_t kept = 0;
+	if (l->count)
+		qsort(l->names, l->count, sizeof *l->names, by_name);
+	for (size_t i = 0; i < l->count; i++) {
+		if (kept && strcmp(l->names[kept - 1], l->names[i]) == 0)
+			free(l->names[i]);
+		else
+			l->names[kept++] = l->names[i];
+	}
+	*names = l->names;
+	*count = kept;
+}
+
 enum rc segments_names(struct vault *v, char ***names, size_t *count, struct error *err)
 {
 	struct name_list l = { 0 };
-	enum rc rc = add_folder(&l, v, SEGMENT_AT_RECORDER, err);
+	enum rc rc = add_folder(&l, v, SEGMENT_AT_RECORDER, EXT_SEG, err);
 	if (rc == RC_OK)
-		rc = add_folder(&l, v, SEGMENT_IN_VAULT, err);
+		rc = add_folder(&l, v, SEGMENT_IN_VAULT, EXT_SEG, err);
 	if (rc != RC_OK) {
 		segments_names_free(l.names, l.count);
 		return rc;
 	}
-	add_rows(&l, v);
-	if (l.count)
-		qsort(l.names, l.count, sizeof *l.names, by_name);
-	size_t kept = 0;
-	for (size_t i = 0; i < l.count; i++) {
-		if (kept && strcmp(l.names[kept - 1], l.names[i]) == 0)
-			free(l.names[i]);
-		else
-			l.names[kept++] = l.names[i];
+	add_keys(&l, v, INDEX_SEGMENTS, "");
+	hand_over(&l, names, count);
+	return RC_OK;
+}
+
+enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error *err)
+{
+	struct name_list l = { 0 };
+	enum rc rc = add_folder(&l, v, SEGMENT_AT_RECORDER, EXT_SEG, err);
+	/* A slot file alone there is one that was left behind. */
+	if (rc == RC_OK)
+		rc = add_folder(&l, v, SEGMENT_AT_RECORDER, EXT_KEYS, err);
+	if (rc != RC_OK) {
+		segments_names_free(l.names, l.count);
+		return rc;
 	}
-	*names = l.names;
-	*count = kept;
+	add_keys(&l, v, INDEX_META, DUE);
+	hand_over(&l, names, count);
 	return RC_OK;
 }
 

@@ -138,7 +138,7 @@ static void *keep(void *arg)
 	struct error err;
 	char last[sizeof err.text] = "";
 	while (!is_set(&s->ending)) {
-		tell(last, vault_keep(s->v, &err), &err);
+		tell(last, vault_keep(s->v, &s->ending, &err), &err);
 		for (int ms = 0; ms < KEEP_MS && !is_set(&s->ending); ms += 50)
 			clock_sleep_us(50000);
 	}

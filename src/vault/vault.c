@@ -178,16 +178,6 @@ enum rc vault_reload(struct vault *v, struct error *err)
 	return rc;
 }
 
-enum rc vault_keep(struct vault *v, struct error *err)
-{
-	vault_enter(v);
-	enum rc rc = v->index ? ingest_run(v, NULL, err) : RC_OK;
-	if (rc == RC_OK && v->index)
-		rc = audit_hourly(v, err);
-	vault_leave(v);
-	return rc;
-}
-
 void vault_set_clock(struct vault *v, int64_t (*now_us)(void *ctx), void *ctx)
 {
 	v->now_us = now_us;
