@@ -221,7 +221,8 @@ static bool take_value(struct reader *r, struct entry *out, const struct member 
 	return good;
 }
 
-bool entry_read(struct entry *out, const char *text, size_t len)
+/* Members that are well formed, in their order. */
+static bool read_members(struct entry *out, const char *text, size_t len)
 {
 	if (out->room < len + MEMBERS) {
 		free(out->texts);
@@ -239,9 +240,24 @@ bool entry_read(struct entry *out, const char *text, size_t len)
 	return good && take(&r, "}") && r.at == r.end;
 }
 
+/* There is one way to write an entry; whatever is not written so (a time, an id, a text in another spelling) is none. */
+static bool is_spelled_so(struct entry *x, const char *text, size_t len)
+{
+	if (!x->again)
+		x->again = malloc(ENTRY_TEXT);
+	ASSERT(x->again);
+	return entry_write(x->again, &x->e) == len && memcmp(x->again, text, len) == 0;
+}
+
+bool entry_read(struct entry *out, const char *text, size_t len)
+{
+	return len <= ENTRY_TEXT && read_members(out, text, len) && is_spelled_so(out, text, len);
+}
+
 void entry_free(struct entry *x)
 {
 	free(x->texts);
+	free(x->again);
 }
 
 void entry_hash(uint8_t hash[32], const uint8_t prev[32], const char *text, size_t len)

@@ -28,6 +28,7 @@ struct entry {
 	uint8_t follows[32];
 	char *texts; /* owned */
 	size_t room;
+	char *again; /* owned: what was read, written again */
 };
 /* Begin with a zeroed one.  False: this is no entry.  `text` is borrowed. */
 bool entry_read(struct entry *out, const char *text, size_t len);

@@ -29,12 +29,11 @@ static const struct {
 
 static const char *family_name(enum index_family f)
 {
-	for (size_t i = 0; i < FAMILIES; i++) {
-		if (families[i].family == f)
-			return families[i].name;
-	}
-	ASSERT(!"a family of the ledger");
-	return NULL;
+	size_t i = 0;
+	while (i < FAMILIES && families[i].family != f)
+		i++;
+	ASSERT(i < FAMILIES);
+	return families[i].name;
 }
 
 /* ---- writing ---------------------------------------------------------------------------------- */
