@@ -102,6 +102,17 @@ static void put_empty(struct index_batch *b, enum index_family f, const void *ke
 	index_batch_put(b, f, key, len, NULL, 0);
 }
 
+static void write_expiry(struct index_batch *b, const struct uuid *id, const struct call_filed *f,
+			 write_key write)
+{
+	uint8_t key[24];
+	catalogue_be64(key, f->expiry_us);
+	memcpy(key + 8, id->b, 16);
+	if (f->expiry_us)
+		write(b, INDEX_EXPIRY, key, sizeof key);
+}
+
+/* The others: they stand by what is known of the call itself. */
 static void write_pointers(struct index_batch *b, const struct uuid *id, const struct call_filed *f,
 			   write_key write)
 {
@@ -109,9 +120,6 @@ static void write_pointers(struct index_batch *b, const struct uuid *id, const s
 	catalogue_be64(key, f->start_us);
 	memcpy(key + 8, id->b, 16);
 	write(b, INDEX_BY_TIME, key, 24);
-	catalogue_be64(key, f->expiry_us);
-	if (f->expiry_us)
-		write(b, INDEX_EXPIRY, key, 24);
 	catalogue_be64(key + 16, f->start_us);
 	memcpy(key + 24, id->b, 16);
 	memcpy(key, f->conversation.b, 16);
@@ -123,18 +131,20 @@ static void write_pointers(struct index_batch *b, const struct uuid *id, const s
 	}
 }
 
-static bool same_filed(const struct call_filed *a, const struct call_filed *b)
+static bool same_places(const struct call_filed *a, const struct call_filed *b)
 {
-	return a->filed == b->filed && a->start_us == b->start_us && a->expiry_us == b->expiry_us &&
+	return a->filed == b->filed && a->start_us == b->start_us &&
 	       uuid_equal(&a->conversation, &b->conversation) &&
 	       a->parties_count == b->parties_count &&
 	       memcmp(a->parties, b->parties, a->parties_count * sizeof a->parties[0]) == 0;
 }
 
+/* Usually only a row changes (a call that goes on), or its timer too (one that ends, or is to live longer). */
 void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys)
 {
 	size_t len;
 	uint8_t *row = call_row_pack(c, keys, &len);
+	const struct call_filed was = c->filed;
 	struct call_filed now = { .filed = true,
 				  .start_us = c->r.start_us,
 				  .expiry_us = c->expiry_us,
@@ -143,12 +153,16 @@ void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys
 	memcpy(now.parties, c->parties, sizeof now.parties);
 	index_batch_put(b, INDEX_CALLS, c->r.id.b, sizeof c->r.id.b, row, len);
 	free(row);
-	if (same_filed(&c->filed, &now))
-		return; /* a call that goes on: only its row changes */
-	if (c->filed.filed)
-		write_pointers(b, &c->r.id, &c->filed, index_batch_delete);
 	c->filed = now;
-	write_pointers(b, &c->r.id, &c->filed, put_empty);
+	if (was.expiry_us != now.expiry_us) {
+		write_expiry(b, &c->r.id, &was, index_batch_delete);
+		write_expiry(b, &c->r.id, &now, put_empty);
+	}
+	if (same_places(&was, &now))
+		return;
+	if (was.filed)
+		write_pointers(b, &c->r.id, &was, index_batch_delete);
+	write_pointers(b, &c->r.id, &now, put_empty);
 }
 
 /* ---- by id or prefix ----------------------------------------------------------------------------- */
