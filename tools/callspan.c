@@ -59,6 +59,8 @@ static const struct command commands[] = {
 	  "Give the store's public keys, for those who check what was handed over; exchange the vault's keys.", cmd_key },
 	{ "serve",   "",
 	  "Hold the store and answer everybody's commands: the service.", cmd_serve },
+	{ "policy",  "show|check [FILE]|apply [FILE] [--dry-run] [--yes] [--json]",
+	  "Show the policy; check another; put it in force.", cmd_policy },
 };
 /* clang-format on */
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -55,6 +55,7 @@ enum rc cmd_people(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_key(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_serve(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_policy(struct cli *c, int argc, char **argv) MUST_USE;
 
 /* ---- cmd_words.c: options and arguments --------------------------------------------------- */
 

@@ -92,19 +92,19 @@ enum rc policy_read_own(struct policy_reading *r, yaml_node_t *n, void *into)
 /* ---- record --------------------------------------------------------------------------------- */
 
 /* In the order of their enums. */
-static const char *const calls_choices[] = { "all", "external", "rules" };
-static const char *const dtmf_choices[] = { "off", "count", "keep" };
-static const char *const orphans_choices[] = { "off", "after-start", "on" };
+const char *const policy_calls_names[] = { "all", "external", "rules" };
+const char *const policy_dtmf_names[] = { "off", "count", "keep" };
+const char *const policy_orphans_names[] = { "off", "after-start", "on" };
 static const char *const signalling_choices[] = { "off", "on" };
 
 static enum rc read_calls(struct policy_reading *r, yaml_node_t *n, void *into)
 {
-	return policy_choice(r, n, calls_choices, 3, &((struct policy *)into)->calls);
+	return policy_choice(r, n, policy_calls_names, 3, &((struct policy *)into)->calls);
 }
 
 static enum rc read_dtmf(struct policy_reading *r, yaml_node_t *n, void *into)
 {
-	return policy_choice(r, n, dtmf_choices, 3, &((struct policy *)into)->dtmf);
+	return policy_choice(r, n, policy_dtmf_names, 3, &((struct policy *)into)->dtmf);
 }
 
 static enum rc read_signalling(struct policy_reading *r, yaml_node_t *n, void *into)
@@ -118,7 +118,7 @@ static enum rc read_signalling(struct policy_reading *r, yaml_node_t *n, void *i
 static enum rc read_orphans(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	r->orphans_given = true;
-	return policy_choice(r, n, orphans_choices, 3, &((struct policy *)into)->orphans);
+	return policy_choice(r, n, policy_orphans_names, 3, &((struct policy *)into)->orphans);
 }
 
 static enum rc read_never(struct policy_reading *r, yaml_node_t *n, void *into)

@@ -51,7 +51,7 @@ void policy_rights_default(struct policy *p)
 /* ---- purposes -------------------------------------------------------------------------------- */
 
 struct purpose {
-	int number; /* -1: not read yet */
+	unsigned number;
 	uint8_t roles;
 };
 
@@ -63,7 +63,7 @@ static enum rc read_purpose_name(struct policy_reading *r, yaml_node_t *n, void 
 		return policy_wrong_choice(r, n, "purpose", policy_purpose_names, PURPOSES);
 	if (r->policy->purposes & 1u << purpose)
 		return policy_wrong(r, n, "this purpose stands here twice");
-	((struct purpose *)into)->number = purpose;
+	((struct purpose *)into)->number = (unsigned)purpose;
 	return RC_OK;
 }
 
@@ -93,11 +93,12 @@ static const struct policy_key purpose_keys[] = {
 static enum rc read_purpose(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	struct policy *p = into;
-	struct purpose one = { -1, ENTITLED };
+	struct purpose one = { PURPOSES, ENTITLED };
 	enum rc rc = n->type == YAML_MAPPING_NODE ? policy_mapping(r, n, purpose_keys, 2, &one)
 						  : read_purpose_name(r, n, &one);
 	if (rc != RC_OK)
 		return rc;
+	ASSERT(one.number < PURPOSES); /* the name is a required key */
 	p->purposes |= 1u << one.number;
 	p->purpose_roles[one.number] = one.roles;
 	return RC_OK;

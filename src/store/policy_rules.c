@@ -22,6 +22,8 @@ const char *const policy_header_names[POLICY_HEADERS] = {
 	"user-agent", "p-asserted-identity", "diversion", "from-domain", "to-domain",
 };
 
+const char *const policy_action_names[] = { "record", "skip", "never" };
+
 /* ---- values --------------------------------------------------------------------------------- */
 
 static bool bits_beyond(const struct policy_network *net)
@@ -292,8 +294,7 @@ static enum rc read_when(struct policy_reading *r, yaml_node_t *n, void *into)
 
 static enum rc read_do(struct policy_reading *r, yaml_node_t *n, void *into)
 {
-	static const char *const choices[] = { "record", "skip", "never" };
-	return policy_choice(r, n, choices, 3, &((struct policy_rule *)into)->action);
+	return policy_choice(r, n, policy_action_names, 3, &((struct policy_rule *)into)->action);
 }
 
 static enum rc read_rule_class(struct policy_reading *r, yaml_node_t *n, void *into)

@@ -652,6 +652,11 @@ enum rc policy_read(struct policy *p, const char *path, struct error *err) MUST_
 /* The same from memory; `name` stands for the file in errors. */
 enum rc policy_parse(struct policy *p, const void *text, size_t len, const char *name,
 		     struct error *err) MUST_USE;
+/* As the file spells them, by their enums. */
+extern const char *const policy_calls_names[];
+extern const char *const policy_dtmf_names[];
+extern const char *const policy_orphans_names[];
+extern const char *const policy_action_names[];
 #define POLICY_TWOS 3
 extern const char *const policy_two_names[POLICY_TWOS]; /* of bit n of enum policy_two */
 #define POLICY_ROLES 3

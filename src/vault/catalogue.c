@@ -83,12 +83,17 @@ void catalogue_parties(const struct vault *v, struct call *c)
 
 int64_t catalogue_expiry(struct vault *v, const struct call *c)
 {
+	return catalogue_expiry_by(v, &v->applied, c);
+}
+
+int64_t catalogue_expiry_by(struct vault *v, const struct policy *p, const struct call *c)
+{
 	if (c->r.state != CALL_ENDED)
 		return 0;
 	int64_t from_us = c->r.end_us ? c->r.end_us : c->r.start_us;
 	if (c->r.imported && !c->r.retain_from_call && c->r.imported_us)
 		from_us = c->r.imported_us;
-	int64_t expiry_us = policy_expiry_us(&v->policy, c->class, from_us),
+	int64_t expiry_us = policy_expiry_us(p, c->class, from_us),
 		grace_us = holds_grace_us(v, &c->r.id);
 	return expiry_us > grace_us ? expiry_us : grace_us;
 }

@@ -4,7 +4,7 @@
  *
  *   STORE/VERSION policy.yaml
  *   STORE/recorder/   public keys, the recorder's signing key        (the recorder's user)
- *   STORE/vault/      secret/ people/ segments/ index/ recorder.pub  (the vault's user alone)
+ *   STORE/vault/      secret/ people/ segments/ index/ recorder.pub policy.applied  (the vault's user alone)
  *
  * VERSION is written last, so that what was left half made is no store; and what was made is removed when
  * anything fails.  A store that exists is never touched.
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "vault/parts.h"
+#include "vault/policies.h"
 
 #define NOT_CHOSEN ((uid_t)-1)
 
@@ -149,6 +150,9 @@ static enum rc copy_policy(const struct vault_init *cfg, struct policy *policy, 
 		return rc == RC_NOT_FOUND ? RC_FAILED : rc;
 	disk_path(to, cfg->store, "policy.yaml");
 	rc = disk_create(to, text, len, 0644, err);
+	disk_path(to, cfg->store, "vault/policy.applied");
+	if (rc == RC_OK)
+		rc = disk_create(to, text, len, 0600, err);
 	free(text);
 	return rc;
 }
@@ -223,7 +227,7 @@ static enum rc make_index(const struct vault_init *cfg, struct vault *v, struct 
 	snprintf(detail, sizeof detail, "policy=%s hash=%s audio=%s", v->policy.name,
 		 v->policy.hash, cfg->passphrase ? "passphrase" : "unattended");
 	struct index_batch *b = index_batch_new(v->index);
-	vault_put_policy(v, b);
+	policies_remember(v, b);
 	audit_note(v, b,
 		   &(struct audit_entry){ .person = cfg->controller,
 					  .role = people_role_name(ROLE_CONTROLLER),

@@ -19,6 +19,7 @@
  *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
  *   holds.c      what keeps a recording past its time;  hold*.c  the holds that people make
  *   reviews.c    samples, reviews;  draw.c  a draw without bias;  grants.c  rights to hear one call
+ *   policies.c   the policy in force, the periods that were applied, applying others
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   inquiry*.c   requests of persons and authorities, and the way they go
  *   people.c     who has which role and sees what, and their passphrase boxes
@@ -370,8 +371,11 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */
 void catalogue_parties(const struct vault *v, struct call *c);
-/* When its retention ends, from its class and what it counts from, and the grace after a hold; 0 while it is open. */
+/* When its retention ends, from its class and what it counts from, and the grace after a hold; 0 while it is open.  By the
+ * periods that were applied. */
 int64_t catalogue_expiry(struct vault *v, const struct call *c);
+/* The same by the periods of another policy. */
+int64_t catalogue_expiry_by(struct vault *v, const struct policy *p, const struct call *c);
 /* Put the row and move everything that points at it. */
 void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys);
 /* By full id or unique prefix of 8 characters or more.  RC_USAGE with one line otherwise. */
@@ -463,8 +467,6 @@ enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error 
 enum rc vault_check_made(const char *store, struct error *err) MUST_USE;
 /* The index, the audit trail's head, and the policy against the one last seen.  RC_DAMAGED: no index. */
 enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err) MUST_USE;
-/* Remember the policy as seen. */
-void vault_put_policy(struct vault *v, struct index_batch *b);
 /* RC_REFUSED: the store is another user's. */
 enum rc vault_check_owner(const char *store, struct error *err) MUST_USE;
 /* Of a vault that is shared: read the policy again; one that is wrong changes nothing. */
@@ -478,7 +480,11 @@ struct vault {
 	char store[STORE_PATH - 512]; /* so that every path below it fits */
 	struct index *index;          /* NULL: damaged; reindex can still be asked for */
 	struct error index_fault;     /* what is wrong with it then */
-	struct policy policy;
+	struct policy policy;         /* STORE/policy.yaml: what is allowed, what is recorded */
+	struct policy applied;        /* STORE/vault/policy.applied: how long recordings are kept */
+	struct stat policy_file;      /* policy.yaml, as it was when it was read */
+	struct error policy_fault;    /* what is wrong with it since it was edited; "": nothing */
+	bool applying;                /* policies.c: an apply has begun and is not finished */
 	struct secrets keys;
 	struct audit_head head;
 	struct {
@@ -570,6 +576,10 @@ enum rc req_inquiry_show(const struct request *q, struct error *err) MUST_USE;
 /* For status: how many are open and overdue, and (but for operators) which. */
 enum rc req_inquiry_tally(const struct request *q, json_t **out, struct error *err) MUST_USE;
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
+enum rc req_policy_show(const struct request *q, struct error *err) MUST_USE;
+enum rc req_policy_words(const struct request *q, struct error *err) MUST_USE;
+enum rc req_policy_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_policy_apply(const struct request *q, struct error *err) MUST_USE;
 enum rc req_reindex(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify(const struct request *q, struct error *err) MUST_USE;
 /* How the audit trail stands. */

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "vault/audit_check.h"
 #include "vault/ledger.h"
+#include "vault/policies.h"
 
 #define DROP_A_BATCH 10000
 
@@ -218,7 +219,7 @@ static void note_rebuilt(struct making *m, const struct person *who)
 					  .follows = lost ? m->v->head.committed.hash : NULL });
 	audit_put_head(m->v, m->batch);
 	if (!m->trail)
-		vault_put_policy(m->v, m->batch);
+		policies_remember(m->v, m->batch);
 	index_batch_put(m->batch, INDEX_META, mark, sizeof mark - 1, NULL, 0);
 	log_warning("index-rebuilt", "what=\"%s\"", detail);
 }

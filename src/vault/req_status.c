@@ -2,6 +2,7 @@
  * Copyright The callspan authors */
 /* req_status.c: how the store stands, and building its index anew. */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
@@ -189,6 +190,9 @@ static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 	json_object_set_new(o, "version", json_string(CALLSPAN_VERSION));
 	json_object_set_new(o, "policy", json_string(v->policy.name));
 	json_object_set_new(o, "policy_hash", json_string(v->policy.hash));
+	json_object_set_new(o, "policy_applied",
+			    json_boolean(strcmp(v->policy.hash, v->applied.hash) == 0));
+	json_object_set_new(o, "policy_fault", call_json_text(v->policy_fault.text));
 	json_object_set_new(o, "unattended", json_boolean(v->keys.has_audio));
 	json_object_set_new(o, "recorder_id", json_string(recorder));
 	json_object_set_new(o, "free_bytes", free_bytes(v));

@@ -20,6 +20,7 @@
 #include "vault/grants.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
+#include "vault/policies.h"
 
 #define C ROLE_CONTROLLER
 #define M ROLE_MANAGER
@@ -81,6 +82,12 @@ static const struct request_row table[] = {
 	  "call person",                                               NULL,             req_review_list },
 	{ "review-show",  C | M | S,     QUIET,
 	  "review",                                                    NULL,             req_review_show },
+	{ "policy-show",  C | M | A | O, QUIET,
+	  "",                                                          NULL,             req_policy_show },
+	{ "policy-check", C | M | A | O, QUIET,
+	  "text",                                          req_policy_words, req_policy_check },
+	{ "policy-apply", C,             AUDITS_ITSELF,
+	  "text hash dry_run? yes?",                       req_policy_words, req_policy_apply },
 	{ "status",       C | M | A | O, QUIET,
 	  "",                                                          NULL,             req_status },
 	{ "request-open", C | M,         AUDITS_ITSELF,
@@ -354,7 +361,9 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 		*err = q->v->index_fault;
 		return RC_DAMAGED;
 	}
-	enum rc rc = ingest_run(q->v, NULL, err);
+	enum rc rc = policies_refresh(q->v, err);
+	if (rc == RC_OK)
+		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
 		rc = reindex_check(q->v, err);
 	if (rc == RC_OK)

@@ -12,9 +12,8 @@
 
 #include "base/clock.h"
 #include "vault/ledger.h"
+#include "vault/policies.h"
 #include "vault/turn.h"
-
-static const char policy_key[] = "policy"; /* in INDEX_META: hash of the policy last seen */
 
 /* VERSION is made last: a store with parts and without it is one that init did not finish. */
 enum rc vault_check_made(const char *store, struct error *err)
@@ -35,46 +34,6 @@ enum rc vault_check_made(const char *store, struct error *err)
 	return RC_OK;
 }
 
-/* A policy that cannot be read is the store's fault, not that of whoever asks. */
-static enum rc open_policy(struct vault *v, struct error *err)
-{
-	char path[STORE_PATH];
-	disk_path(path, v->store, "policy.yaml");
-	enum rc rc = policy_read(&v->policy, path, err);
-	return rc == RC_USAGE ? RC_FAILED : rc;
-}
-
-void vault_put_policy(struct vault *v, struct index_batch *b)
-{
-	index_batch_put(b, INDEX_META, policy_key, sizeof policy_key - 1, v->policy.hash,
-			strlen(v->policy.hash));
-}
-
-/* The policy is a file that its owner edits; that it is another than the last time, the audit trail tells. */
-static enum rc note_policy(struct vault *v, struct error *err)
-{
-	uint8_t *seen;
-	size_t len;
-	char detail[192];
-	enum rc rc = index_get(v->index, INDEX_META, policy_key, sizeof policy_key - 1, &seen, &len,
-			       err);
-	if (rc != RC_OK && rc != RC_NOT_FOUND)
-		return rc;
-	if (rc == RC_NOT_FOUND)
-		len = 0;
-	bool same = len == strlen(v->policy.hash) && memcmp(seen, v->policy.hash, len) == 0;
-	snprintf(detail, sizeof detail, "from=%.*s to=%s", len ? (int)len : 7,
-		 len ? (const char *)seen : "unknown", v->policy.hash);
-	if (rc == RC_OK)
-		free(seen);
-	if (same)
-		return RC_OK;
-	struct index_batch *b = index_batch_new(v->index);
-	vault_put_policy(v, b);
-	audit_note(v, b, &(struct audit_entry){ .action = "policy-changed", .detail = detail });
-	return audit_commit(v, b, err);
-}
-
 enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 {
 	char path[STORE_PATH];
@@ -89,7 +48,7 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	if (rc == RC_OK)
 		rc = audit_dispute(v, err);
 	if (rc == RC_OK)
-		rc = note_policy(v, err);
+		rc = policies_settle(v, err);
 	if (rc != RC_OK) {
 		index_close(v->index);
 		v->index = NULL;
@@ -105,7 +64,7 @@ static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
 	if (rc == RC_OK)
 		rc = keys_load(v->store, &v->keys, err);
 	if (rc == RC_OK)
-		rc = open_policy(v, err);
+		rc = policies_load(v, err);
 	if (rc == RC_OK)
 		rc = vault_open_index(v, wait_ms, err);
 	/* Without its index a store can still be asked for one thing: to make a new one. */
@@ -163,18 +122,9 @@ enum rc vault_configure(struct vault *v, const struct vault_settings *s, struct 
 
 enum rc vault_reload(struct vault *v, struct error *err)
 {
-	char path[STORE_PATH];
-	struct policy *fresh = malloc(sizeof *fresh);
-	ASSERT(fresh);
-	disk_path(path, v->store, "policy.yaml");
-	enum rc rc = policy_read(fresh, path, err);
-	if (rc == RC_OK) {
-		vault_enter(v);
-		v->policy = *fresh;
-		rc = v->index ? note_policy(v, err) : RC_OK;
-		vault_leave(v);
-	}
-	free(fresh);
+	vault_enter(v);
+	enum rc rc = v->index ? policies_reload(v, err) : RC_OK;
+	vault_leave(v);
 	return rc;
 }
 

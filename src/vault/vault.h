@@ -66,6 +66,18 @@
  *                                                                  staff who may hear the call for so many days (14)
  *   review-list  call person                                       one object per review, oldest first; staff: those for them
  *   review-show  review*                                           the review
+ *   policy-show                                                    {"policy","hash","applied","retention":{"policy","hash",
+ *                                                                  "classes":[{"class","days","months","default"}],"time_zone"},
+ *                                                                  "retention_edited","grace_days","purposes":[{"purpose",
+ *                                                                  "roles"}],"two_persons","plain_export",
+ *                                                                  "max_share_percent","record":{...}}: the periods that were
+ *                                                                  applied, and those of an edited file (null: applied)
+ *   policy-check text                                              {"policy","from","to","applied","longer","shorter","same",
+ *                                                                  "expired","held","unknown_class","recorder_running"}: what
+ *                                                                  that policy (absent: policy.yaml as it was edited) makes of
+ *                                                                  the lives of ended recordings
+ *   policy-apply text hash dry_run yes                             the same, done; RC_FAILED and nothing changed when it shortens
+ *                                                                  any without `yes`, or is not the policy of that hash
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
@@ -95,6 +107,7 @@
  *                                                                    "lost"}
  * Staff may ask for replay (to the device; purpose and reference may be left out), show, review-list and review-show, of what
  * was given to them.
+ * `text` is a policy file's, at most 64 KiB; `dry_run` and `yes` are true or absent.
  * `at` is a number of seconds from the start, or "[[H:]M:]S"; `play` and `conceal` are true or absent; format wav, flac, opus
  * or pcap; `gap` is a percentage; track caller or callee; `mute` a list of "SIDE:FROM-TO" with times as in `at`, SIDE caller, callee
  * or both.  With `password` a ZIP (AES-256) goes to fd, with `recipient` (a certificate, PEM) a CMS envelope of a ZIP: the recording with

@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The callspan authors
-"""What the policy says is recorded: rules, lines that are never recorded, digits, messages, reload."""
+"""What the policy says is recorded: rules, lines that are never recorded, digits, messages, reload; and for how long
+that is kept: checking, applying, showing a policy."""
 
 from harness import (
-    ROOT, Process, check, main, one_line, program, run, same, test, wait_until,
+    LONG, ROOT, Process, check, main, one_line, program, run, same, test, wait_until,
 )  # fmt: skip
 
 import collections
+import datetime
+import json
 import os
+import pty
 import signal
+import subprocess
+import time
 
 import segment
 from compare import check_audio, check_call, read_wav
@@ -30,6 +36,14 @@ def policy_file(bench, more, name="policy.yaml"):
     with open(path, "w") as f:
         f.write(text + more)
     return path
+
+
+def edit(path, old, new):
+    with open(path) as f:
+        text = f.read()
+    check(old in text, "%r is not in %s", old, path)
+    with open(path, "w") as f:
+        f.write(text.replace(old, new))
 
 
 def store_with(bench, more, name="store"):
@@ -128,7 +142,7 @@ def check_untold(store, secrets):
     for secret in secrets:
         check(secret not in text, "%r is told: %s", secret, text[:2000])
     for path, data in store.everything():
-        if os.path.basename(path) == "policy.yaml":
+        if os.path.basename(path) in ("policy.yaml", "policy.applied"):
             continue
         for secret in secrets:
             check(secret.encode() not in data, "%r stands in %s", secret, path)
@@ -250,10 +264,7 @@ def a_rule_chooses_the_retention_class(bench):
     - { when: { to: "4*" }, do: record, class: long }
     - { when: { any: [ { to: "5*" }, { from: "5*" } ], not: { from: "9*" } }, do: skip }
 """)  # fmt: skip
-    with open(path) as f:
-        text = f.read().replace("{ days: 30 }", "{ days: 30 }\n    long: { months: 24 }")
-    with open(path, "w") as f:
-        f.write(text)
+    edit(path, "{ days: 30 }", "{ days: 30 }\n    long: { months: 24 }")
     store = bench.store(policy=path)
     record(bench, store, scene)
     rows = {r["to"]: r for r in store.calls()}
@@ -268,6 +279,24 @@ def a_rule_chooses_the_retention_class(bench):
     store.callspan("reindex")
     again = {r["to"]: r["retention"]["class"] for r in store.calls()}
     same(again, {"3001": "standard", "4001": "long"}, "classes after reindex")
+
+
+@test
+def a_group_chooses_the_retention_class(bench):
+    scene = Scene(bench.seed)
+    for n, (a, b) in enumerate((("2001", "3001"), ("3002", "2002"), ("3003", "3004"), ("desk", "3005"))):
+        scene.call(a, b).simple(at=0.2 * n, end=1.5)
+    path = policy_file(bench, """record:
+  rules:
+    - { when: { from-group: sales }, do: record, class: long }
+    - { when: { group: [ sales, front ] }, do: record, class: short }
+groups: { sales: [ "2???" ], front: [ desk, "100" ] }
+""")  # fmt: skip
+    edit(path, "{ days: 30 }", "{ days: 30 }\n    long: { months: 24 }\n    short: { days: 3 }")
+    store = bench.store(policy=path)
+    record(bench, store, scene)
+    rows = {r["from"]: r["retention"]["class"] for r in store.calls()}
+    same(rows, {"2001": "long", "3002": "short", "3003": "standard", "desk": "short"}, "classes")
 
 
 @test
@@ -397,6 +426,181 @@ def files_are_read_on_through_a_sighup(bench):
     same(recorder.p.wait(60), 0, "callspand's exit status")
     check("policy-" not in recorder.said(), "%s", recorder.said())
     same(len(store.calls()), 8, "the number of calls")
+
+
+# ---- how long it is kept -------------------------------------------------------------------------
+
+
+def period(bench, retention, name):
+    """The lab profile with another period."""
+    path = policy_file(bench, "", name)
+    edit(path, "{ days: 30 }", retention)
+    return path
+
+
+def kept(store):
+    """How many days from now each call is kept."""
+    now, out = datetime.datetime.now(datetime.timezone.utc), []
+    for row in store.calls():
+        until = datetime.datetime.fromisoformat(row["retention"]["expires"].replace("Z", "+00:00"))
+        out.append((until - now).total_seconds() / 86400)
+    return out
+
+
+def all_kept(store, days):
+    for n in kept(store):
+        check(days - 0.1 < n <= days, "a call is kept for %.2f days, not %d", n, days)
+
+
+def some_calls(bench, calls=3):
+    scene, store = Scene(bench.seed), bench.store()
+    for n in range(calls):
+        scene.call("20%02d" % n).simple(at=0.1 * n, end=1.0)
+    record(bench, store, scene)
+    same(len(store.calls()), calls, "the number of calls")
+    return store
+
+
+@test
+def a_file_is_checked_without_a_store(bench):
+    env = {"CALLSPAN_STORE": "", "HOME": bench.dir}
+    good = period(bench, "{ days: 7 }", "good.yaml")
+    r = run(program("callspan"), "policy", "check", good, env=env)
+    check("in order" in r.out, "%s", r.out)
+    wrong = policy_file(bench, "retension: 5\n", "wrong.yaml")
+    line = sum(1 for _ in open(wrong))
+    r = run(program("callspan"), "policy", "check", wrong, env=env, ok=(2,))
+    said = one_line(r)
+    check("%s:%d:1: unknown key; the choices are: policy, " % (wrong, line) in said, "%s", said)
+    for text, what in ((b"\xff\xfe", ":1:1: "), (b"#" * 65537, ":1:1: larger than"), (b"", ":1:1: the file is empty")):
+        with open(bench.path("bad.yaml"), "wb") as f:
+            f.write(text)
+        r = run(program("callspan"), "policy", "check", bench.path("bad.yaml"), env=env, ok=(2,))
+        check(what in one_line(r), "%s", r.err)
+    run(program("callspan"), "policy", "check", bench.path("none.yaml"), env=env, ok=(1,))
+    # a store that is named must be there
+    run(program("callspan"), "--store", bench.path("none"), "policy", "check", good, ok=(1,))
+    run(program("callspan"), "policy", "chek", ok=(2,))
+    run(program("callspan"), "policy", "show", "--yes", ok=(2,))
+
+
+@test
+def a_shorter_life_is_confirmed(bench):
+    store = some_calls(bench)
+    week = period(bench, "{ days: 7 }", "week.yaml")
+    with open(os.path.join(store.path, "policy.yaml"), "rb") as f:
+        before = f.read()
+    r = store.callspan("policy", "check", week)
+    check("longer: 0, shorter: 3," in r.out, "%s", r.out)
+    r = store.callspan("policy", "apply", week, ok=(1,))
+    check("shortens the life of 3 recordings" in one_line(r), "%s", r.err)
+    r = store.callspan("policy", "apply", week, "--dry-run", "--json")
+    told = json.loads(r.out)
+    same((told["longer"], told["shorter"], told["same"], told["applied"]), (0, 3, 0, False), "told")
+    same(terminal(store, "n\n", "policy", "apply", week), 1, "the exit status after no")
+    all_kept(store, 30)
+    with open(os.path.join(store.path, "policy.yaml"), "rb") as f:
+        same(f.read(), before, "policy.yaml")
+    same(terminal(store, "y\n", "policy", "apply", week), 0, "the exit status after yes")
+    all_kept(store, 7)
+    # a longer one is not
+    r = store.callspan("policy", "apply", period(bench, "{ months: 24 }", "long.yaml"))
+    check("longer: 3, shorter: 0," in r.out and "is in force" in r.out, "%s", r.out)
+    r = store.callspan("policy", "apply", week, "--yes", "--json")
+    same(json.loads(r.out)["applied"], True, "applied")
+    all_kept(store, 7)
+    same(store.callspan("policy", "check", "--json").code, 0, "check of what is in force")
+    store.callspan("audit", "verify")
+
+
+def terminal(store, answer, *args):
+    """Run callspan on a terminal that answers; gives its exit status."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(program("callspan"), ["callspan", "--store", store.path, *args])
+    os.write(fd, answer.encode())
+    said = b""
+    while True:
+        try:
+            more = os.read(fd, 4096)
+        except OSError:
+            break
+        if not more:
+            break
+        said += more
+    os.close(fd)
+    check(b"Shorten the life of 3 recordings? [y/N]" in said, "the terminal read %r", said)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@test
+def an_edited_file_is_not_applied_by_itself(bench):
+    store = some_calls(bench)
+    set_policy(store, period(bench, "{ days: 7 }", "week.yaml"))
+    r = store.callspan("policy", "show")
+    check("edited and is not applied" in r.out, "%s", r.out)
+    check(r.out.index("30 days") < r.out.index("7 days"), "%s", r.out)
+    shown = json.loads(store.callspan("policy", "show", "--json").out)
+    same(shown["applied"], False, "applied")
+    check("not applied" in store.callspan("status").out, "status does not tell")
+    store.callspan("reindex")
+    all_kept(store, 30)
+    store.callspan("policy", "apply", ok=(1,))
+    store.callspan("policy", "apply", "--yes")
+    all_kept(store, 7)
+    r = store.callspan("policy", "show")
+    check("edited" not in r.out, "%s", r.out)
+
+
+@test
+def killed_while_it_applies_one_policy_or_the_other_is_in_force(bench):
+    """Sometimes before, sometimes in the middle, sometimes behind it."""
+    store = some_calls(bench, 6)
+    files = {7: period(bench, "{ days: 7 }", "week.yaml"), 90: period(bench, "{ days: 90 }", "quarter.yaml")}
+    start = time.monotonic()
+    store.callspan("policy", "apply", files[90])
+    takes, days, seen, tries = time.monotonic() - start, 90, set(), 60 if LONG else 16
+    for n in range(tries):
+        want = 7 if days != 7 else 90
+        p = subprocess.Popen(
+            [program("callspan"), "--store", store.path, "policy", "apply", files[want], "--yes"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(1.5 * takes * n / tries)
+        p.kill()
+        p.wait()
+        got = {round(x) for x in kept(store)}
+        check(len(got) == 1, "calls are kept for %r days", got)
+        with open(os.path.join(store.path, "policy.yaml"), "rb") as f:
+            text = f.read()
+        with open(os.path.join(store.path, "vault", "policy.applied"), "rb") as f:
+            same(f.read(), text, "policy.applied")
+        check(got in ({days}, {want}), "from %d to %d days gave %r", days, want, got)
+        seen.add(got == {want})
+        days = got.pop()
+    same(seen, {False, True}, "what was found in force")
+    check(not os.path.exists(os.path.join(store.path, "vault", "policy.next")), "policy.next is left")
+    store.callspan("audit", "verify")
+    same(store.callspan("policy", "check").code, 0, "check")
+
+
+@test
+def a_recorder_that_runs_is_told_of(bench):
+    wire, store = Wire(bench), bench.store()
+    never = policy_file(bench, "record: { never: [ 2001 ] }\n", "never.yaml")
+    recorder = wire.recorder(store)
+
+    def running():
+        return json.loads(store.callspan("status", "--json").out)["capture"]
+
+    wait_until(lambda: (running() or {}).get("running"), "the recorder has told nothing of itself")
+    r = store.callspan("policy", "apply", never)
+    check("send callspand SIGHUP" in r.out, "%s", r.out)
+    recorder.p.send_signal(signal.SIGHUP)
+    recorder.wait_for("policy-reloaded")
+    recorder.finish()
+    r = store.callspan("policy", "apply", never)
+    check("SIGHUP" not in r.out, "%s", r.out)
 
 
 if __name__ == "__main__":
