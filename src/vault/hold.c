@@ -125,6 +125,7 @@ void hold_put(struct vault *v, struct index_batch *b, const struct hold *h)
 {
 	struct row_out o;
 	uint8_t key[17], number[9];
+	char name[HOLD_NAME];
 	fill(&o, h);
 	size_t len = callspan__hold__hold_row__get_packed_size(&o.m);
 	uint8_t *row = malloc(len);
@@ -135,6 +136,7 @@ void hold_put(struct vault *v, struct index_batch *b, const struct hold *h)
 	free(row);
 	number_key(number, h->number);
 	ledger_put(v, b, INDEX_HOLDS, number, sizeof number, h->id.b, sizeof h->id.b);
+	holds_name(v, b, &h->id, hold_name(h, name));
 	id_key(key, 'a', &h->id);
 	if (h->state == HOLD_ENDED)
 		ledger_delete(v, b, INDEX_HOLDS, key, sizeof key);
@@ -319,23 +321,4 @@ enum rc hold_party(struct vault *v, const struct hold *h, char party[PARTY_TEXT]
 	enum rc rc = matter_open(v, h->matter - 1, &h->id, h->sealed, h->sealed_len, party, err);
 	party[rc == RC_OK ? h->sealed_len - MATTER_OVERHEAD : 0] = '\0';
 	return rc == RC_NOT_FOUND ? RC_OK : rc;
-}
-
-/* ---- what holds a call -------------------------------------------------------------------------------------------- */
-
-#define HOLDERS 64 /* more are not named */
-
-json_t *hold_names(struct vault *v, const struct uuid *call)
-{
-	struct uuid holders[HOLDERS];
-	char name[HOLD_NAME];
-	struct error ignored; /* index_health() keeps it */
-	json_t *names = json_array();
-	size_t n = holds_of(v, call, holders, HOLDERS);
-	for (size_t i = 0; i < n; i++) {
-		struct hold h;
-		if (hold_get(v, &holders[i], &h, &ignored) == RC_OK)
-			json_array_append_new(names, json_string(hold_name(&h, name)));
-	}
-	return names;
 }

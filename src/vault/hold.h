@@ -74,8 +74,6 @@ enum rc hold_seal(struct vault *v, struct hold *h, const char *party, struct err
 /* The party in clear; "" when there is none, or none any more. */
 enum rc hold_party(struct vault *v, const struct hold *h, char party[PARTY_TEXT],
 		   struct error *err) MUST_USE;
-/* Names of what holds a call, for its JSON: ["H-12"]. */
-json_t *hold_names(struct vault *v, const struct uuid *call);
 
 /* ---- hold_pick.c: which calls a hold takes ------------------------------------------------------------------ */
 

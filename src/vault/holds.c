@@ -82,6 +82,49 @@ void holds_calls(struct vault *v, const struct uuid *holder, holds_each each, vo
 	walk(v, 'h', holder, each, ctx);
 }
 
+/* ---- names --------------------------------------------------------------------------------------------- */
+
+static void name_key(uint8_t key[17], const struct uuid *holder)
+{
+	key[0] = 'w';
+	memcpy(key + 1, holder->b, 16);
+}
+
+void holds_name(struct vault *v, struct index_batch *b, const struct uuid *holder, const char *name)
+{
+	uint8_t key[17];
+	name_key(key, holder);
+	ledger_put(v, b, INDEX_HOLDS, key, sizeof key, name, strlen(name));
+}
+
+struct naming {
+	struct vault *v;
+	json_t *names;
+};
+
+static bool add_name(void *ctx, const struct uuid *holder)
+{
+	const struct naming *n = ctx;
+	uint8_t key[17], *name;
+	size_t len;
+	struct error ignored; /* index_health() keeps it */
+	name_key(key, holder);
+	if (index_get(n->v->index, INDEX_HOLDS, key, sizeof key, &name, &len, &ignored) != RC_OK)
+		return true;
+	json_array_append_new(n->names, json_stringn((const char *)name, len));
+	free(name);
+	return true;
+}
+
+json_t *holds_names(struct vault *v, const struct uuid *call)
+{
+	struct naming n = { .v = v, .names = json_array() };
+	walk(v, 'c', call, add_name, &n);
+	return n.names;
+}
+
+/* ---- grace --------------------------------------------------------------------------------------------- */
+
 static void grace_key(uint8_t key[17], const struct uuid *call)
 {
 	key[0] = 'g';

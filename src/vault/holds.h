@@ -9,6 +9,7 @@
  *                'c' ‖ call ‖ holder     -> (nothing)
  *                'h' ‖ holder ‖ call     -> (nothing)
  *                'g' ‖ call              -> be64: it lives until then at least
+ *                'w' ‖ holder            -> what people call it: "H-12", "R-7"
  *
  * All of it goes through the ledger.
  */
@@ -22,6 +23,11 @@ void holds_tie(struct vault *v, struct index_batch *b, const struct uuid *holder
 	       const struct uuid *call);
 /* Is there such a tie?  What is in a batch does not count yet. */
 bool holds_tied(struct vault *v, const struct uuid *holder, const struct uuid *call);
+/* What people call a holder; with its first tie. */
+void holds_name(struct vault *v, struct index_batch *b, const struct uuid *holder,
+		const char *name);
+/* Names of what holds a call, for its JSON: ["H-12","R-7"]. */
+json_t *holds_names(struct vault *v, const struct uuid *call);
 /* Undo one tie: the call lives on for the policy's grace at least.  Where there is none, nothing happens.  The batch must
  * change nothing else of the call's row. */
 enum rc holds_untie(struct vault *v, struct index_batch *b, const struct uuid *holder,

@@ -73,9 +73,11 @@ static enum rc find_more(struct inquiry_doing *d, const inquiry_person *who, str
 	inquiry_call fresh, *known;
 	struct uuid *ids;
 	size_t count;
+	char name[INQUIRY_NAME];
 	enum rc rc = inquiry_find(v, who, &ids, &count, err);
 	if (rc != RC_OK)
 		return rc;
+	holds_name(v, d->batch, &holder, inquiry_name(d->row, name));
 	callspan__inquiry__inquiry_call__init(&fresh);
 	for (size_t i = 0; i < count && rc == RC_OK; i++) {
 		rc = inquiry_call_load(v, d->row, &ids[i], &known, err);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "vault/access.h"
-#include "vault/hold.h"
+#include "vault/holds.h"
 #include "vault/parts.h"
 
 #define LIMIT_USUAL 50
@@ -236,7 +236,7 @@ static json_t *call_with_holds(const struct request *q, const struct call *c,
 			       enum call_json_kind kind)
 {
 	json_t *o = call_json(c, kind, q->person.role & (ROLE_OPERATOR | ROLE_STAFF));
-	json_object_set_new(json_object_get(o, "retention"), "holds", hold_names(q->v, &c->r.id));
+	json_object_set_new(json_object_get(o, "retention"), "holds", holds_names(q->v, &c->r.id));
 	return o;
 }
 

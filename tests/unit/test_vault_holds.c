@@ -249,6 +249,15 @@ static void forgotten_call_leaves_nothing_behind(void **state)
 	assert_true(held(t, 1));
 }
 
+static void expect_names(struct test_vault *t, int call, const char *expected)
+{
+	json_t *names = holds_names(t->v, &calls[call]);
+	char *text = json_dumps(names, JSON_COMPACT);
+	assert_string_equal(text, expected);
+	free(text);
+	json_decref(names);
+}
+
 static void ties_outlive_a_lost_index(void **state)
 {
 	struct test_vault *t = *state;
@@ -257,6 +266,7 @@ static void ties_outlive_a_lost_index(void **state)
 	tie(t, &hold_a, 1);
 	tie(t, &hold_b, 2);
 	struct index_batch *b = index_batch_new(t->v->index);
+	holds_name(t->v, b, &hold_a, "R-7");
 	assert_int_equal(holds_untie(t->v, b, &hold_b, &calls[2], &t->err), RC_OK);
 	commit(t, b);
 	int64_t until = expiry(t, 2);
@@ -266,6 +276,8 @@ static void ties_outlive_a_lost_index(void **state)
 	test_vault_open(t);
 	assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
 	assert_true(held(t, 0) && held(t, 1) && !held(t, 2));
+	expect_names(t, 0, "[\"R-7\"]");
+	expect_names(t, 2, "[]");
 	assert_int_equal(expiry(t, 2), until);
 }
 

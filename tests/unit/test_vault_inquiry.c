@@ -159,6 +159,12 @@ static void opening_finds_and_freezes_the_calls_of_the_party(void **state)
 	assert_int_equal(test_audited(t, "request-open", "done"), 1);
 	open_kind(t, "authority");
 	assert_string_equal(test_text(test_reply(t, 0), "inquiry"), "R-2");
+	/* and the calls tell what freezes them */
+	assert_int_equal(test_ask(t, "{'request':'calls','party':'%s'}", PARTY), RC_OK);
+	const json_t *retention = json_object_get(test_reply(t, 0), "retention");
+	char *names = json_dumps(json_object_get(retention, "holds"), JSON_COMPACT);
+	assert_string_equal(names, "[\"R-1\",\"R-2\"]");
+	free(names);
 }
 
 static void span_of_time_narrows_what_is_found(void **state)
