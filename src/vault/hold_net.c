@@ -30,13 +30,15 @@ struct hold_net {
 
 /* ---- which holds -------------------------------------------------------------------------------------------- */
 
-/* A manager's hold takes what they may know of, as long as they are one. */
+/* A manager's hold takes what they may know of; one who was disabled since loses no recording by it. */
 static void find_maker(struct vault *v, struct mesh *m)
 {
 	struct error ignored;
-	if (people_load(v->store, m->h.by, &m->by.person, &ignored) == RC_OK &&
-	    m->by.person.role == ROLE_MANAGER)
-		m->by.v = v;
+	struct person *p = &m->by.person;
+	if (people_load(v->store, m->h.by, p, &ignored) != RC_OK || p->role != ROLE_MANAGER)
+		return;
+	p->disabled = false;
+	m->by.v = v;
 }
 
 static bool add_mesh(void *ctx, const struct hold *h)

@@ -85,6 +85,7 @@ static enum rc find_staff(const struct request *q, const char *name, struct pers
 			  struct error *err)
 {
 	const struct policy *policy = &q->v->policy;
+	const int purpose = policy_purpose(PURPOSE);
 	enum rc rc = people_load(q->v->store, name, p, err);
 	if (rc == RC_NOT_FOUND)
 		return error_set(err, RC_USAGE, "nobody of that name is listed");
@@ -94,9 +95,11 @@ static enum rc find_staff(const struct request *q, const char *name, struct pers
 		return error_set(err, RC_USAGE,
 				 "a call is given to staff; this person's role is %s",
 				 people_role_name(p->role));
-	if (!(policy->purposes & 1u << policy_purpose(PURPOSE)))
+	if (p->disabled)
+		return error_set(err, RC_USAGE, "this person is disabled and may hear nothing");
+	if (!(policy->purposes & 1u << purpose) || !(policy->purpose_roles[purpose] & ROLE_STAFF))
 		return error_set(err, RC_REFUSED,
-				 "the policy in force (%s) does not allow " PURPOSE
+				 "the policy in force (%s) does not allow staff " PURPOSE
 				 ", which a call is given for",
 				 policy->name);
 	if (!q->v->keys.has_audio && !p->has_box)

@@ -406,6 +406,61 @@ static void who_may_not_hear_sees_no_party_and_no_reason(void **state)
 	}
 }
 
+/* ---- scopes ------------------------------------------------------------------------------------------------------ */
+
+static void scoped_manager(struct test_vault *t, const char *name, const char *scope)
+{
+	struct person p = { .role = ROLE_MANAGER };
+	snprintf(p.name, sizeof p.name, "%s", name);
+	snprintf(p.scope, sizeof p.scope, "%s", scope);
+	assert_int_equal(people_save(t->path, &p, &t->err), RC_OK);
+}
+
+static void manager_holds_what_they_may_know_of(void **state)
+{
+	struct test_vault *t = *state;
+	scoped_manager(t, "lena", "line:2003");
+	assert_int_equal(test_ask_as(t, "lena", ADD "'ids':['%s']}", id_of(2)), RC_USAGE);
+	assert_int_equal(test_ask_as(t, "lena", ADD "'party':'+441632960002'}"), RC_USAGE);
+	must_as(t, "lena", ADD "'ids':['%s']}", id_of(3));
+	must(t, ADD "'ids':['%s','%s']}", id_of(2), id_of(3));
+	must(t, ADD "'ids':['%s']}", id_of(4));
+	must_as(t, "lena", "{'request':'hold-list'}");
+	assert_int_equal(json_array_size(t->replies), 2);
+	must_as(t, "lena", "{'request':'hold-show','hold':'H-2'}");
+	assert_int_equal(json_array_size(json_object_get(test_reply(t, 0), "held_calls")), 1);
+	assert_int_equal(test_ask_as(t, "lena", "{'request':'hold-show','hold':'H-3'}"), RC_USAGE);
+	/* one that keeps more than theirs is not theirs to release */
+	assert_int_equal(test_ask_as(t, "lena", "{'request':'hold-release','hold':'H-2'}"),
+			 RC_REFUSED);
+	assert_int_equal(test_audited(t, "hold-release", "refused"), 1);
+	must_as(t, "lena", "{'request':'hold-release','hold':'H-1'}");
+	assert_true(held(t, 2) && held(t, 3));
+}
+
+static void standing_hold_of_a_scoped_manager_catches_within_the_scope(void **state)
+{
+	struct test_vault *t = *state;
+	char path[256];
+	scoped_manager(t, "lena", "line:2006,line:2008");
+	must_as(t, "lena", ADD "'party':'01632960077','standing':true}");
+	record_more(t, 6, "+441632960077", NULL);
+	record_more(t, 7, "+441632960077", NULL);
+	assert_true(held(t, 6) && !held(t, 7));
+	/* Disabled, they lose no recording by it. */
+	struct person p;
+	assert_int_equal(people_load(t->path, "lena", &p, &t->err), RC_OK);
+	p.disabled = true;
+	assert_int_equal(people_replace(t->path, &p, &t->err), RC_OK);
+	record_more(t, 8, "+441632960077", NULL);
+	assert_true(held(t, 8));
+	/* Nor when they are listed no more. */
+	snprintf(path, sizeof path, "%s/vault/people/lena", t->path);
+	assert_int_equal(unlink(path), 0);
+	record_more(t, 9, "+441632960077", NULL);
+	assert_true(held(t, 9));
+}
+
 /* ---- releasing ----------------------------------------------------------------------------------------------- */
 
 static void released_hold_keeps_its_record_without_the_number(void **state)
@@ -649,6 +704,8 @@ int main(void)
 		TEST(long_texts_are_refused),
 		TEST(roles_are_held_to_the_table),
 		TEST(who_may_not_hear_sees_no_party_and_no_reason),
+		TEST(manager_holds_what_they_may_know_of),
+		TEST(standing_hold_of_a_scoped_manager_catches_within_the_scope),
 		TEST(released_hold_keeps_its_record_without_the_number),
 		TEST(second_release_is_one_line_and_told_to_the_trail),
 		TEST(release_reason_may_not_name_the_party),

@@ -406,6 +406,26 @@ static void policy_without_training_gives_nothing(void **state)
 	assert_int_equal(test_ask_as(t, "mia", ADD ",'for':'stan'}", id_of(2)), RC_REFUSED);
 	assert_non_null(strstr(t->err.text, "training"));
 	(void)must_as(t, "mia", ADD "}", id_of(2));
+	/* allowed, and not to staff */
+	t->v->policy.purposes |= 1u << policy_purpose("training");
+	t->v->policy.purpose_roles[policy_purpose("training")] = ROLE_CONTROLLER | ROLE_MANAGER;
+	assert_int_equal(hear(t, "stan", 1, ""), RC_REFUSED);
+	heard_nothing();
+	assert_int_equal(test_ask_as(t, "mia", ADD ",'for':'stan'}", id_of(2)), RC_REFUSED);
+}
+
+static void nobody_who_is_disabled_hears_or_is_given_a_call(void **state)
+{
+	struct test_vault *t = *state;
+	struct person p;
+	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	assert_int_equal(people_load(t->path, "stan", &p, &t->err), RC_OK);
+	p.disabled = true;
+	assert_int_equal(people_replace(t->path, &p, &t->err), RC_OK);
+	assert_int_equal(hear(t, "stan", 1, ""), RC_REFUSED);
+	heard_nothing();
+	assert_int_equal(test_ask_as(t, "mia", ADD ",'for':'stan'}", id_of(2)), RC_USAGE);
+	assert_non_null(strstr(t->err.text, "disabled"));
 }
 
 /* ---- under passphrases --------------------------------------------------------------------------------------------- */
@@ -498,6 +518,7 @@ int main(void)
 		TEST(staff_see_their_call_masked_and_what_was_made_of_it),
 		TEST(right_is_over_when_its_time_is),
 		TEST(policy_without_training_gives_nothing),
+		TEST(nobody_who_is_disabled_hears_or_is_given_a_call),
 		TEST_SEALED(given_call_opens_with_the_passphrase_of_its_hearer),
 		TEST_SEALED(key_of_a_right_is_gone_with_its_time),
 		TEST_SEALED(key_of_a_right_is_gone_with_its_call),

@@ -307,6 +307,19 @@ static void only_managers_and_controllers_draw(void **state)
 		assert_int_equal(test_ask_as(t, "mia", "%s", asked[i]), RC_OK);
 }
 
+static void manager_draws_from_what_they_may_know_of(void **state)
+{
+	struct test_vault *t = *state;
+	struct person p = { .name = "lena", .role = ROLE_MANAGER, .scope = "line:2001" };
+	assert_int_equal(people_save(t->path, &p, &t->err), RC_OK);
+	assert_int_equal(test_ask_as(t, "lena", "{'request':'sample','count':9}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "eligible"), 2); /* 1 and 4 */
+	/* of another's sample they see their own calls */
+	(void)must(t, "{'request':'sample','count':9}");
+	assert_int_equal(test_ask_as(t, "lena", "{'request':'sample-show','sample':'S-2'}"), RC_OK);
+	assert_int_equal(json_array_size(json_object_get(test_reply(t, 0), "calls")), 2);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -320,6 +333,7 @@ int main(void)
 		TEST(entry_that_cannot_be_written_draws_nothing),
 		TEST(wrong_words_are_one_line),
 		TEST(only_managers_and_controllers_draw),
+		TEST(manager_draws_from_what_they_may_know_of),
 		cmocka_unit_test_setup_teardown(purpose_must_be_allowed_and_the_choices_are_told,
 						make_year, drop),
 	};
