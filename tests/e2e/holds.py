@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from harness import LONG, check, main, one_line, program, run, same, test
+from harness import LONG, ROOT, Skip, check, main, one_line, program, run, same, test
 
 from scene import Scene
 
@@ -180,11 +180,65 @@ def killed_release_is_finished_by_whoever_comes_next(bench):
     store.callspan("audit", "verify")
 
 
+def two_persons(bench):
+    """A store whose policy wants two persons for a release, and three persons with passphrases."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be several persons")
+    policy, own = bench.path("two.yaml"), {}
+    with open(os.path.join(ROOT, "conf", "policies", "lab.yaml")) as f, open(policy, "w") as to:
+        to.write(f.read() + "two-persons: [ hold-release ]\n")
+    for name in ("alice", "mia", "max"):
+        own[name] = bench.path(name + ".txt")
+        with open(own[name], "w") as f:
+            f.write("the passphrase of %s\n" % name)
+    store = bench.store(policy=policy, arguments=(
+        "--controller", "alice", "--passphrase-file", own["alice"]))  # fmt: skip
+    store.record(capture(bench, "x.pcap", [("2001", "3001")]))
+    for name in ("mia", "max"):
+        store.callspan(
+            "person", "add", name, "--role", "manager", "--passphrase-file", own[name],
+            "--my-passphrase-file", own["alice"], env={"SUDO_USER": "alice"},
+        )  # fmt: skip
+    return store, own
+
+
+@test
+def release_takes_two_persons_where_the_policy_wants_them(bench):
+    store, own = two_persons(bench)
+    mia, max_ = {"SUDO_USER": "mia"}, {"SUDO_USER": "max"}
+    hold(store, "add", *WHY, "--party", "2001", env=mia)
+    said = store.callspan("hold", "release", "H-1", "--reason", "settled", env=mia).out
+    check("--confirm" in said, "asking for the release says %r", said)
+    confirm = ("hold", "release", "H-1", "--confirm", "--passphrase-file")
+    for who, args, code, says in (
+        (mia, ("hold", "release", "H-1"), 1, "asked by you"),
+        (mia, (*confirm, own["mia"]), 3, "asked by you"),
+        (max_, ("hold", "release", "H-1"), 1, "asked by mia"),
+        (max_, ("hold", "release", "H-1", "--confirm"), 3, "passphrase needed"),
+        (max_, (*confirm, own["mia"]), 3, "passphrase"),
+    ):
+        line = one_line(store.callspan(*args, ok=(code,), env=who))
+        check(says in line, "%s says %r", " ".join(args[:4]), line)
+        same(hold(store, "list", env=mia)[0]["state"], "release-asked", "the hold")
+    store.callspan("hold", "release", "H-1", "--cancel", env=max_)
+    same(hold(store, "list", env=mia)[0]["state"], "active", "the hold, taken back")
+    store.callspan("hold", "release", "H-1", env=max_)
+    store.callspan(*confirm, own["mia"], env=mia)
+    one = hold(store, "list", "--all", env=mia)[0]
+    same((one["state"], one["release_asked_by"], one["released_by"]), ("released", "max", "mia"),
+         "the hold")  # fmt: skip
+    trail = store.callspan("audit", "list", "--json", env={"SUDO_USER": "alice"}).out
+    told = [json.loads(x) for x in trail.splitlines()]
+    same([(e["person"], e["outcome"]) for e in told if e["action"] == "hold-release"],
+         [("mia", "asked"), ("mia", "failed"), ("mia", "refused"), ("max", "failed"),
+          ("max", "refused"), ("max", "asked"), ("mia", "done")], "the trail")  # fmt: skip
+
+
 @test
 def operator_sees_that_there_are_holds_and_no_more(bench):
     """Root is no person of this store, so it runs the system."""
     if os.geteuid() != 0:
-        return
+        raise Skip("needs root")
     store = bench.store(arguments=("--unattended", "--controller", "alice"))
     store.record(capture(bench, "x.pcap", [("2001", "3001")]))
     line = one_line(store.callspan("hold", "add", *WHY, "--party", "2001", ok=(3,)))

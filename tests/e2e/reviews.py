@@ -30,8 +30,7 @@ def recorded(bench, policy="lab"):
     store = bench.store(policy=policy, arguments=("--unattended", "--controller", "alice"))
     store.record(bench.path("x.pcap"))
     for name, role in (("mia", "manager"), ("stan", "staff"), ("stella", "staff")):
-        with open(os.path.join(store.path, "vault", "people", name), "w") as f:
-            f.write("callspan person 1\nrole %s\n" % role)
+        ask(store, "alice", "person", "add", name, "--role", role)
     return store
 
 
@@ -141,6 +140,48 @@ def staff_hear_what_they_were_given_and_take_nothing_along(bench):
     heard = [e for e in trail if e["person"] == "stan" and e["outcome"] == "done"]
     same([(e["action"], e["call"], e["purpose"]) for e in heard], [("replay", a, "training")],
          "what staff have heard")  # fmt: skip
+
+
+def passphrase(bench, name):
+    path = bench.path(name + ".txt")
+    with open(path, "w") as f:
+        f.write("the passphrase of %s\n" % name)
+    return path
+
+
+@test
+def given_call_opens_with_the_passphrase_of_its_hearer(bench):
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be several persons")
+    env, played = sound(bench)
+    scene = Scene(bench.seed)
+    for n in range(2):
+        scene.call("200%d" % n, "3001").simple(at=0.2 * n, end=1.5)
+    scene.write(bench.path("x.pcap"))
+    own = {name: passphrase(bench, name) for name in ("alice", "stan", "stella")}
+    store = bench.store(policy="30-day", arguments=(
+        "--controller", "alice", "--passphrase-file", own["alice"]))  # fmt: skip
+    store.record(bench.path("x.pcap"))
+    for name in ("stan", "stella"):
+        ask(store, "alice", "person", "add", name, "--role", "staff", "--passphrase-file",
+            own[name])  # fmt: skip
+    a, b = (c["id"] for c in calls(store))
+    give = ("review", "add", a, "--score", "4", "--note", NOTE, "--for", "stan")
+    line = one_line(ask(store, "alice", *give, ok=(3,)))
+    check("passphrase needed" in line, "giving without a passphrase says %r", line)
+    ask(store, "alice", *give, "--passphrase-file", own["alice"])
+    for person, call, with_, code in (
+        ("stan", a, None, 3),
+        ("stan", a, "stella", 3),
+        ("stan", b, "stan", 2),
+        ("stella", a, "stella", 2),
+    ):
+        more = ("--passphrase-file", own[with_]) if with_ else ()
+        one_line(ask(store, person, "replay", call, *more, ok=(code,), env=env))
+        check(not os.path.exists(played) or not os.path.getsize(played), "it was heard")
+    ask(store, "stan", "replay", a, "--passphrase-file", own["stan"], env=env)
+    check(os.path.getsize(played) > 8000, "nothing was heard")
+    ask(store, "alice", "audit", "verify")
 
 
 @test
