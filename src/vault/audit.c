@@ -232,6 +232,14 @@ void audit_put_head(struct vault *v, struct index_batch *b)
 	put_head(v, b, &v->head.committed);
 }
 
+/* A request is one thread's, from start to end; others may write while it has stepped out. */
+static _Thread_local uint64_t written;
+
+uint64_t audit_written(void)
+{
+	return written;
+}
+
 enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err)
 {
 	struct audit_head *h = &v->head;
@@ -253,6 +261,7 @@ enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err)
 	}
 	if (!pending)
 		return RC_OK;
+	written += h->number - h->committed.number;
 	h->before = h->committed;
 	h->committed = mark_of(h);
 	h->owed = true;

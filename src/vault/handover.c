@@ -242,6 +242,7 @@ static enum rc leave_protected(struct handover *h, const json_t *told, struct pa
 	if (!*p->content)
 		return error_set(err, RC_FAILED, "the file in memory cannot be read");
 	enum rc rc = manifest_make(h->x, &file, &manifest, err);
+	vault_step_out(h->x->q->v); /* for what takes long */
 	if (rc == RC_OK)
 		rc = protect(h, manifest, &fd, err);
 	if (rc == RC_OK) {
@@ -249,6 +250,7 @@ static enum rc leave_protected(struct handover *h, const json_t *told, struct pa
 		rc = copy_out(fd, h->x->o->fd, err);
 	}
 	forget_memory(fd);
+	vault_step_in(h->x->q->v);
 	free(manifest);
 	return rc;
 }

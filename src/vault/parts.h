@@ -249,6 +249,8 @@ void audit_put_head(struct vault *v, struct index_batch *b);
 /* Commit a batch, synced, and sign the new head when entries were in it.  Frees the batch.  On failure the
  * chain stands where it stood, or (RC_FAILED too) the entries stand and their signed head is owed. */
 enum rc audit_commit(struct vault *v, struct index_batch *b, struct error *err) MUST_USE;
+/* How many entries this thread has committed, ever. */
+uint64_t audit_written(void);
 /* Give up a batch: the chain stands where it stood. */
 void audit_drop(struct vault *v, struct index_batch *b);
 /* One entry, committed and synced on return. */

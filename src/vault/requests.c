@@ -351,7 +351,7 @@ static enum rc check_role(const struct request *q, const struct request_row *row
 struct course {
 	bool granted;     /* its entry is written */
 	bool begun;       /* the handler was called ... */
-	uint64_t entries; /* ... when there were so many entries */
+	uint64_t entries; /* ... when it had written so many entries */
 };
 
 static enum rc carry_out(const struct request *q, const struct request_row *row,
@@ -375,7 +375,7 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 	if (rc != RC_OK)
 		return rc;
 	course->begun = true;
-	course->entries = q->v->head.number;
+	course->entries = audit_written();
 	rc = row->handle(q, err);
 	return rc == RC_OK ? index_health(q->v->index, err) : rc;
 }
@@ -409,13 +409,12 @@ static const char *outcome_name(enum rc rc)
 }
 
 /* What the audit trail still lacks of a request that ended like this. */
-static bool is_owed(const struct request *q, const struct request_row *row,
-		    const struct course *course, enum rc rc)
+static bool is_owed(const struct request_row *row, const struct course *course, enum rc rc)
 {
 	if (rc == RC_REFUSED || course->granted)
 		return true;
 	return row->audit == AUDITS_ITSELF && course->begun &&
-	       (rc == RC_FAILED || rc == RC_DAMAGED) && q->v->head.number == course->entries;
+	       (rc == RC_FAILED || rc == RC_DAMAGED) && audit_written() == course->entries;
 }
 
 /* How it ended; whoever was told that something is done must not have done it unseen. */
@@ -423,7 +422,7 @@ static enum rc tell(const struct request *q, const struct request_row *row,
 		    const struct course *course, enum rc rc, struct error *err)
 {
 	struct error why;
-	if (!is_owed(q, row, course, rc))
+	if (!is_owed(row, course, rc))
 		return rc;
 	if (audit_outcome(q, row->name, outcome_name(rc), rc == RC_OK ? NULL : err->text, &why) ==
 	    RC_OK)
