@@ -17,7 +17,8 @@
 
 #include "cmd.h"
 
-#define VAULT_WAIT_MS    10000
+#define VAULT_WAIT_MS    500
+#define VAULT_WAITS      20 /* so often: 10 s */
 #define PASSPHRASE_LEAST 8
 
 enum rc cmd_find_store(struct cli *c)
@@ -55,30 +56,37 @@ const char *cmd_person(void)
 	return pw ? pw->pw_name : "";
 }
 
-static enum rc send_here(struct cli *c, const json_t *request, vault_reply reply, void *ctx)
+static enum rc ask(struct cli *c, struct vault *v, const json_t *request, vault_reply reply,
+		   void *ctx)
 {
-	struct vault *v;
-	enum rc rc = vault_open(&v, c->store, VAULT_WAIT_MS, &c->err);
-	if (rc != RC_OK)
-		return rc;
 	char person[256];
 	snprintf(person, sizeof person, "%s", cmd_person());
 	struct vault_caller who = { .person = person, .uid = geteuid(), .stop = &c->stop };
 	const struct vault_settings settings = { .head_file = c->options.audit_head_file };
-	rc = vault_configure(v, &settings, &c->err);
-	if (rc == RC_OK)
-		rc = vault_request(v, &who, request, reply, ctx, &c->err);
-	vault_close(v);
-	return rc;
+	enum rc rc = vault_configure(v, &settings, &c->err);
+	return rc == RC_OK ? vault_request(v, &who, request, reply, ctx, &c->err) : rc;
 }
 
+/* Whoever holds the store may be a command that will be done soon, or a service that is about to answer. */
 enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx)
 {
+	struct vault *v;
 	enum rc rc = cmd_find_store(c);
+	for (int i = 0; rc == RC_OK; i++) {
+		rc = cmd_http_send(c, request, reply, ctx);
+		if (rc != RC_NOT_FOUND)
+			return rc;
+		rc = vault_open(&v, c->store, VAULT_WAIT_MS, &c->err);
+		if (rc == RC_OK)
+			break;
+		if (rc == RC_AGAIN)
+			rc = i < VAULT_WAITS ? RC_OK : RC_FAILED;
+	}
 	if (rc != RC_OK)
 		return rc;
-	rc = cmd_http_send(c, request, reply, ctx);
-	return rc == RC_NOT_FOUND ? send_here(c, request, reply, ctx) : rc;
+	rc = ask(c, v, request, reply, ctx);
+	vault_close(v);
+	return rc;
 }
 
 /* ---- passphrases ----------------------------------------------------------------------------- */

@@ -287,5 +287,7 @@ enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error 
 	else
 		disk_remove_tree(m.stage);
 	/* That the newest head is not signed yet, opening mends. */
-	return rc == RC_OK ? vault_open_index(v, 0, err) : rc;
+	if (rc == RC_OK)
+		rc = vault_open_index(v, 0, err);
+	return rc == RC_AGAIN ? RC_FAILED : rc;
 }

@@ -252,5 +252,5 @@ enum rc vault_serve(const struct vault_serve *cfg, struct error *err)
 		local_remove(s->path, s->inode);
 	vault_close(s->v);
 	free(s);
-	return rc;
+	return rc == RC_AGAIN ? RC_FAILED : rc;
 }

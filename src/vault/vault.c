@@ -40,7 +40,7 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	disk_path(path, v->store, "vault/index");
 	enum rc rc = index_open(&v->index, path, false, wait_ms, err);
 	if (rc == RC_AGAIN)
-		return error_set(err, RC_FAILED, "store %s is in use", v->store);
+		return error_set(err, RC_AGAIN, "store %s is in use", v->store);
 	if (rc == RC_OK)
 		rc = audit_load(v, err);
 	if (rc == RC_OK)

@@ -141,7 +141,8 @@ struct vault_init {
 enum rc vault_init(const struct vault_init *cfg, struct error *err) MUST_USE;
 
 struct vault;
-/* Opens index and secrets, waiting up to wait_ms for another process. One line for: no store, newer version, keys missing. */
+/* Opens index and secrets, waiting up to wait_ms for another process (RC_AGAIN: it is still in use). One line for: no store,
+ * newer version, keys missing. */
 enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err) MUST_USE;
 void vault_close(struct vault *v);
 struct vault_settings {

@@ -119,7 +119,7 @@ static void one_line_for_each_way_a_store_cannot_be_opened(void **state)
 
 	test_vault_open(t);
 	struct vault *second;
-	assert_int_equal(vault_open(&second, t->path, 0, &t->err), RC_FAILED);
+	assert_int_equal(vault_open(&second, t->path, 0, &t->err), RC_AGAIN);
 	assert_non_null(strstr(t->err.text, "is in use"));
 	assert_non_null(strstr(t->err.text, t->path));
 	vault_close(t->v);
