@@ -35,6 +35,9 @@ struct index {
 	rocksdb_column_family_handle_t *families[INDEX_FAMILIES + 1];
 	bool failed; /* something was met that cannot be read: sticky */
 	uint64_t commits;
+	/* A write failed: sticky.  RocksDB's log cannot be trusted to take more (Debian's build aborts when it is asked to);
+	 * opened anew, it is as it was before. */
+	bool stuck;
 };
 
 struct index_batch {
@@ -59,7 +62,9 @@ static rocksdb_options_t *make_options(bool create, rocksdb_cache_t *cache)
 	rocksdb_options_set_db_write_buffer_size(o, WRITE_BUFFERS);
 	rocksdb_options_set_max_open_files(o, OPEN_FILES);
 	rocksdb_options_set_keep_log_file_num(o, 2);
-	rocksdb_options_set_info_log_level(o, 2 /* warnings */);
+	/* Only what is fatal: its errors come back to us as they happen, and its own log aborts the program when a full disk
+	 * makes it fail twice. */
+	rocksdb_options_set_info_log_level(o, 4);
 	rocksdb_options_set_max_background_jobs(o, 2);
 	rocksdb_options_set_stats_dump_period_sec(o, 0); /* nobody reads them */
 	rocksdb_options_set_stats_persist_period_sec(o, 0);
@@ -198,6 +203,12 @@ enum rc index_get(struct index *x, enum index_family f, const void *key, size_t 
 	return RC_OK;
 }
 
+void index_compact(struct index *x, enum index_family f, const void *from, size_t from_len,
+		   const void *to, size_t to_len)
+{
+	rocksdb_compact_range_cf(x->db, x->families[f], from, from_len, to, to_len);
+}
+
 struct index_batch *index_batch_new(struct index *x)
 {
 	struct index_batch *b = calloc(1, sizeof *b);
@@ -228,10 +239,14 @@ enum rc index_batch_commit(struct index_batch *b, struct error *err)
 {
 	char *text = NULL;
 	b->index->commits++;
-	rocksdb_write(b->index->db, b->index->writing, b->writes, &text);
 	enum rc rc = RC_OK;
+	if (b->index->stuck)
+		rc = error_set(err, RC_FAILED, "index: a write has failed before this");
+	else
+		rocksdb_write(b->index->db, b->index->writing, b->writes, &text);
 	if (text) {
 		rc = error_set(err, RC_FAILED, "index: %s", text);
+		b->index->stuck = true;
 		b->index->failed |= is_damage(text);
 		rocksdb_free(text);
 	}

@@ -58,14 +58,16 @@ static bool all_zero(const uint8_t *p, size_t len)
 
 /*     0  magic   8  version   12  writer number   16  segment id   32  recorder's public key
  *     64 audio public key    96 metadata public key   128  retention class
- *     160  hour   168  created   176 zeros   4092  CRC32C of the 4092 bytes before */
-#define START_USED 176
+ *     160  hour   168  created   176 zeros   4092  CRC32C of the 4092 bytes before
+ * Of a rewritten one:  176  vault's public key   208  rewritten   216  attested to   224  zeros */
+#define START_USED      176
+#define START_REWRITTEN 224
 
 void layout_start_put(uint8_t block[LAYOUT_BLOCK], const struct segment_start *s)
 {
 	memset(block, 0, LAYOUT_BLOCK);
 	put_text(block, segment_magic);
-	put_u32_le(block + 8, LAYOUT_VERSION);
+	put_u32_le(block + 8, s->rewritten ? LAYOUT_REWRITTEN : LAYOUT_VERSION);
 	put_u32_le(block + 12, s->writer_no);
 	memcpy(block + 16, s->id.b, 16);
 	memcpy(block + 32, s->sign_public, 32);
@@ -74,6 +76,11 @@ void layout_start_put(uint8_t block[LAYOUT_BLOCK], const struct segment_start *s
 	memcpy(block + 128, s->retention, 32);
 	put_u64_le(block + 160, (uint64_t)s->hour_s);
 	put_u64_le(block + 168, (uint64_t)s->created_us);
+	if (s->rewritten) {
+		memcpy(block + START_USED, s->vault_public, 32);
+		put_u64_le(block + 208, (uint64_t)s->rewritten_us);
+		put_u64_le(block + 216, s->attested_to);
+	}
 	put_u32_le(block + CRC_AT, layout_crc(0, block, CRC_AT));
 }
 
@@ -94,7 +101,8 @@ const char *layout_start_get(struct segment_start *s, const uint8_t *block, size
 	struct bytes b = bytes_over(block, LAYOUT_BLOCK);
 	if (memcmp(bytes_take(&b, MAGIC_BYTES), segment_magic, MAGIC_BYTES) != 0)
 		return "not a segment";
-	if (bytes_u32_le(&b) != LAYOUT_VERSION)
+	uint32_t version = bytes_u32_le(&b);
+	if (version != LAYOUT_VERSION && version != LAYOUT_REWRITTEN)
 		return "a segment of another version";
 	s->writer_no = bytes_u32_le(&b);
 	copy(s->id.b, &b, sizeof s->id.b);
@@ -104,11 +112,17 @@ const char *layout_start_get(struct segment_start *s, const uint8_t *block, size
 	copy((uint8_t *)s->retention, &b, sizeof s->retention);
 	s->hour_s = (int64_t)bytes_u64_le(&b);
 	s->created_us = (int64_t)bytes_u64_le(&b);
+	s->rewritten = version == LAYOUT_REWRITTEN;
+	if (s->rewritten) {
+		copy(s->vault_public, &b, sizeof s->vault_public);
+		s->rewritten_us = (int64_t)bytes_u64_le(&b);
+		s->attested_to = bytes_u64_le(&b);
+	}
+	size_t used = s->rewritten ? START_REWRITTEN : START_USED;
 	struct bytes end = bytes_over(block + CRC_AT, 4);
 	if (bytes_u32_le(&end) != layout_crc(0, block, CRC_AT))
 		return "the segment's first block has a wrong CRC";
-	if (!all_zero(block + START_USED, CRC_AT - START_USED) ||
-	    s->retention[sizeof s->retention - 1])
+	if (!all_zero(block + used, CRC_AT - used) || s->retention[sizeof s->retention - 1])
 		return "the segment's first block is not well formed";
 	return NULL;
 }

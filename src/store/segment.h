@@ -17,9 +17,10 @@
 #include "store/seal.h"
 #include "store/store.h"
 
-#define LAYOUT_BLOCK   4096
-#define LAYOUT_VERSION 1
-#define SEGMENT_NAME   96 /* YYYYMMDDTHH-CLASS-SEGMENTID: at most 11 + 1 + 31 + 1 + 36, and zero */
+#define LAYOUT_BLOCK     4096
+#define LAYOUT_VERSION   1
+#define LAYOUT_REWRITTEN 2  /* version of a segment that the vault has written anew */
+#define SEGMENT_NAME     96 /* YYYYMMDDTHH-CLASS-SEGMENTID: at most 11 + 1 + 31 + 1 + 36, and zero */
 
 /* ---- block 0 of the segment ---------------------------------------------------------------- */
 
@@ -32,6 +33,11 @@ struct segment_start {
 	char retention[32]; /* class */
 	int64_t hour_s;     /* Unix seconds at which the hour begins */
 	int64_t created_us; /* wall clock, Unix microseconds */
+
+	bool rewritten;           /* by the vault, without the calls that were destroyed; then: */
+	uint8_t vault_public[32]; /* signs the attest and the slot file's head */
+	int64_t rewritten_us;
+	uint64_t attested_to; /* the recorder had attested the records before this offset */
 };
 
 void layout_start_put(uint8_t block[LAYOUT_BLOCK], const struct segment_start *s);
@@ -126,16 +132,15 @@ void layout_head_put(uint8_t block[LAYOUT_BLOCK], const struct keys_head *h,
 const char *layout_head_get(struct keys_head *h, const uint8_t *block, size_t len);
 bool layout_head_signed(const uint8_t *block, const uint8_t sign_public[32]);
 
-#define SLOT_BOX         (KEY_BYTES + 36 + SEAL_OVERHEAD)
-#define SLOT_AUDIO_AT    24
-#define SLOT_METADATA_AT (SLOT_AUDIO_AT + SLOT_BOX)
-_Static_assert(SLOT_METADATA_AT + SLOT_BOX == SLOT_BYTES, "a slot is call id, start and two boxes");
+#define SLOT_BOX (KEY_BYTES + 36 + SEAL_OVERHEAD)
+_Static_assert(SLOT_METADATA_AT == SLOT_AUDIO_AT + SLOT_BOX &&
+		       SLOT_METADATA_AT + SLOT_BOX == SLOT_BYTES,
+	       "a slot is call id, start and two boxes");
 
 /* slot.c: a slot, sealed to both public keys of the segment. */
 void slot_make(uint8_t out[SLOT_BYTES], const struct segment_start *segment, uint32_t number,
 	       const struct uuid *call, int64_t start_us, const uint8_t audio[KEY_BYTES],
 	       const uint8_t metadata[KEY_BYTES]);
-bool slot_is_destroyed(const uint8_t slot[SLOT_BYTES]);
 /* One box of a slot, sealed to another key.  False: `pair` does not open it, or not as this place's. */
 bool slot_reseal(uint8_t slot[SLOT_BYTES], const struct uuid *segment, uint32_t number,
 		 bool metadata, const struct seal_pair *pair, const uint8_t public_key[32]);

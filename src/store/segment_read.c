@@ -208,6 +208,11 @@ const char *segment_class(const struct segment *s)
 	return s->start.retention;
 }
 
+bool segment_is_rewritten(const struct segment *s)
+{
+	return s->start.rewritten;
+}
+
 bool segment_is_live(const struct segment *s)
 {
 	if (s->fd < 0)

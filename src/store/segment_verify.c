@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* segment_verify.c: is a segment whole, and did the enrolled recorder write it?  Needs no secret.
+/* segment_verify.c: is a segment whole, and did the enrolled recorder write it (or the vault, anew)?  Needs no secret.
  *
  * Any thread, one segment each; reads only.  In this order:
  *   1. block 0 of the segment, and that its recorder's key is the enrolled one
@@ -30,6 +30,9 @@ struct seen {
 struct walk {
 	struct segment *s;
 	const uint8_t *sign_public;
+	bool rewritten;
+	const char *by;       /* whose key that is */
+	uint64_t attested_to; /* what the vault attests beyond that, the recorder had not */
 	struct segment_report *report;
 	struct keys_head noted; /* the slot file's head */
 	struct keys_head head;  /* the newest attest so far, as a head would say it */
@@ -72,8 +75,12 @@ static bool check_start(struct walk *w)
 
 	if (wrong)
 		return damage(w, 0, "block 0:", "%s", wrong);
-	if (memcmp(start.sign_public, w->sign_public, 32) != 0)
-		return damage(w, 0, "block 0:", "it was not written by the enrolled recorder");
+	w->rewritten = start.rewritten;
+	w->by = start.rewritten ? "this vault" : "the enrolled recorder";
+	w->attested_to = start.rewritten ? start.attested_to : UINT64_MAX;
+	const uint8_t *key = start.rewritten ? start.vault_public : start.sign_public;
+	if (memcmp(key, w->sign_public, 32) != 0)
+		return damage(w, 0, "block 0:", "it was not written by %s", w->by);
 	w->head.segment = start.id;
 	w->head.end = LAYOUT_BLOCK;
 	digest_sha256(w->head.newest, w->s->bytes, LAYOUT_BLOCK);
@@ -100,8 +107,7 @@ static bool check_head(struct walk *w)
 	if (wrong)
 		return damage(w, 0, "slot file:", "%s", wrong);
 	if (!layout_head_signed(block, w->sign_public))
-		return damage(w, 0,
-			      "slot file:", "its head is not signed by the enrolled recorder");
+		return damage(w, 0, "slot file:", "its head is not signed by %s", w->by);
 	if (!uuid_equal(&w->noted.segment, &w->head.segment))
 		return damage(w, 0, "slot file:", "it is another segment's");
 	if (w->s->reseal.wrong)
@@ -200,7 +206,7 @@ static bool check_attest(struct walk *w, const struct segment_record *r)
 	layout_attest_get(&a, r->body);
 	digest_take(w->since, covered);
 	if (!layout_attest_signed(record, w->sign_public))
-		return damage(w, r->offset, "attest", "is not signed by the enrolled recorder");
+		return damage(w, r->offset, "attest", "is not signed by %s", w->by);
 	if (!uuid_equal(&a.segment, &w->head.segment))
 		return damage(w, r->offset, "attest", "is another segment's");
 	if (r->counter != w->head.attests || memcmp(a.previous, w->head.newest, 32) != 0)
@@ -219,7 +225,8 @@ static bool check_attest(struct walk *w, const struct segment_record *r)
 		(struct segment_mark){ .end = end, .attests = w->head.attests, .slots = w->slots };
 	memcpy(w->mark.newest, w->head.newest, 32);
 	w->closed = a.footer != 0;
-	w->s->attested_end = w->report->attested_end = end;
+	w->report->attested_end = end < w->attested_to ? end : w->attested_to;
+	w->s->attested_end = w->report->attested_end;
 	w->report->attests++;
 	w->report->footer = w->closed;
 	return check_noted(w);
@@ -273,6 +280,17 @@ static bool check_records(struct walk *w)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
+/* Slots that no record names belong to no recording: the recorder died before it wrote any.  Who wrote the segment anew has
+ * overwritten them. */
+static bool check_unused(struct walk *w)
+{
+	for (uint32_t n = w->slots; n < segment_slots(w->s); n++)
+		if (!slot_is_destroyed(w->s->keys + LAYOUT_BLOCK + (size_t)n * SLOT_BYTES))
+			return damage(w, LAYOUT_BLOCK + (uint64_t)n * SLOT_BYTES,
+				      "slot file:", "slot %u belongs to no recording", n);
+	return true;
+}
+
 static bool check_end(struct walk *w)
 {
 	struct segment *s = w->s;
@@ -282,6 +300,9 @@ static bool check_end(struct walk *w)
 		return damage(w, w->report->valid_end, "end:",
 			      "the segment was cut: its slot file notes %ju bytes and %ju attests",
 			      (uintmax_t)w->noted.end, (uintmax_t)w->noted.attests);
+	if (w->rewritten)
+		return w->closed ? check_unused(w)
+				 : damage(w, w->report->valid_end, "end:", "it has no last attest");
 	/* A slot is on the disk before its record, so only a segment that was never closed has
 	 * more. */
 	if (w->closed && s->keys_size != keys_end)

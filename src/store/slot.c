@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -194,41 +195,179 @@ enum rc slot_path(char out[STORE_PATH], const char *seg_path, const char *ending
 	return RC_OK;
 }
 
-static enum rc overwrite(int fd, const char *path, uint32_t n, struct error *err)
-{
-	uint8_t pattern[SLOT_BYTES], back[SLOT_BYTES];
-	off_t at = LAYOUT_BLOCK + (off_t)n * SLOT_BYTES;
-	struct keys_head head;
-	uint8_t block[LAYOUT_BLOCK];
+#define RUN 256 /* slots written at once */
 
-	ssize_t got = pread(fd, block, sizeof block, 0);
-	const char *wrong = layout_head_get(&head, block, got < 0 ? 0 : (size_t)got);
-	if (wrong)
-		return error_set(err, RC_DAMAGED, "%s: %s", path, wrong);
-	if (pread(fd, back, sizeof back, at) != SLOT_BYTES)
-		return error_set(err, RC_NOT_FOUND, "%s has no slot %u", path, n);
-	destroyed_pattern(pattern);
-	if (pwrite(fd, pattern, sizeof pattern, at) != SLOT_BYTES || fdatasync(fd) != 0)
-		return error_errno(err, RC_FAILED, errno, "%s: cannot overwrite slot %u", path, n);
-	/* Drop the page, so that what is read back comes from the disk. */
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (pread(fd, back, sizeof back, at) != SLOT_BYTES ||
-	    memcmp(back, pattern, SLOT_BYTES) != 0)
-		return error_set(err, RC_FAILED, "%s: slot %u reads back otherwise", path, n);
+static enum rc open_keys(int *fd, char path[STORE_PATH], const char *seg_path, struct error *err)
+{
+	enum rc rc = slot_path(path, seg_path, ".keys", err);
+
+	if (rc != RC_OK)
+		return rc;
+	*fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (*fd < 0)
+		return error_errno(err, errno == ENOENT ? RC_NOT_FOUND : RC_FAILED, errno,
+				   "cannot open %s", path);
 	return RC_OK;
+}
+
+static off_t place(uint32_t n)
+{
+	return LAYOUT_BLOCK + (off_t)n * SLOT_BYTES;
+}
+
+/* How many of them follow one another, as far as one write goes. */
+static size_t run_length(const struct slot_end *slots, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && i < RUN && slots[i].number == slots[0].number + i)
+		i++;
+	return i;
+}
+
+struct ending {
+	int fd;
+	const char *path;
+	uint8_t *was; /* what the slots of the run held; NULL: not wanted */
+	uint8_t bytes[RUN * SLOT_BYTES];
+	struct error *first; /* what was wrong first */
+	enum rc wrong;
+};
+
+static void left_alone(struct ending *e, const struct slot_end *slot, const char *why)
+{
+	if (e->wrong == RC_OK)
+		e->wrong = error_set(e->first, RC_DAMAGED, "%s: slot %u %s", e->path, slot->number,
+				     why);
+}
+
+/* A slot that is destroyed already is written again: nobody knows whether it reached the disk. */
+static bool take_slot(struct ending *e, struct slot_end *slot, uint8_t *at, uint8_t *was)
+{
+	bool again = slot_is_destroyed(at);
+
+	if (was)
+		memcpy(was, at, SLOT_BYTES);
+	if (!again && !uuid_is_nil(&slot->call) && memcmp(at, slot->call.b, 16) != 0) {
+		left_alone(e, slot, "is another recording's");
+		return false;
+	}
+	destroyed_pattern(at);
+	return true;
+}
+
+static enum rc overwrite_run(struct ending *e, struct slot_end *slots, size_t n, struct error *err)
+{
+	off_t at = place(slots[0].number);
+	ssize_t got = pread(e->fd, e->bytes, n * SLOT_BYTES, at);
+	size_t there = got > 0 ? (size_t)got / SLOT_BYTES : 0;
+
+	if (got < 0)
+		return error_errno(err, RC_FAILED, errno, "cannot read %s", e->path);
+	for (size_t i = there; i < n; i++)
+		left_alone(e, &slots[i], "is not there");
+	for (size_t i = 0; i < there; i++)
+		slots[i].destroyed = take_slot(e, &slots[i], e->bytes + i * SLOT_BYTES,
+					       e->was ? e->was + i * SLOT_BYTES : NULL);
+	size_t len = there * SLOT_BYTES;
+	if (pwrite(e->fd, e->bytes, len, at) != (ssize_t)len)
+		return error_errno(err, RC_FAILED, errno, "cannot overwrite slots of %s", e->path);
+	return RC_OK;
+}
+
+static enum rc read_back(struct ending *e, const struct slot_end *slots, size_t n,
+			 struct error *err)
+{
+	ssize_t got = pread(e->fd, e->bytes, n * SLOT_BYTES, place(slots[0].number));
+
+	for (size_t i = 0; i < n; i++) {
+		if (!slots[i].destroyed)
+			continue;
+		if (got < (ssize_t)((i + 1) * SLOT_BYTES) ||
+		    !slot_is_destroyed(e->bytes + i * SLOT_BYTES))
+			return error_set(err, RC_FAILED, "%s: slot %u reads back otherwise",
+					 e->path, slots[i].number);
+	}
+	return RC_OK;
+}
+
+/* Onto the disk; and the pages dropped, so that what is read back comes from there. */
+static enum rc settle(int fd, const char *path, struct error *err)
+{
+	if (fdatasync(fd) != 0)
+		return error_errno(err, RC_FAILED, errno, "cannot sync %s", path);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return RC_OK;
+}
+
+static enum rc destroy(struct ending *e, struct slot_end *slots, size_t n, struct error *err)
+{
+	enum rc rc = RC_OK;
+	size_t run;
+
+	for (size_t i = 0; i < n && rc == RC_OK; i += run) {
+		run = run_length(slots + i, n - i);
+		rc = overwrite_run(e, slots + i, run, err);
+		e->was = e->was ? e->was + run * SLOT_BYTES : NULL;
+	}
+	if (rc == RC_OK)
+		rc = settle(e->fd, e->path, err);
+	for (size_t i = 0; i < n && rc == RC_OK; i += run) {
+		run = run_length(slots + i, n - i);
+		rc = read_back(e, slots + i, run, err);
+	}
+	return rc;
+}
+
+enum rc segment_destroy_slots(const char *seg_path, struct slot_end *slots, size_t n, uint8_t *was,
+			      struct error *err)
+{
+	char path[STORE_PATH];
+	struct ending e = { .path = path, .was = was, .first = err };
+
+	for (size_t i = 0; i < n; i++)
+		slots[i].destroyed = false;
+	enum rc rc = open_keys(&e.fd, path, seg_path, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = destroy(&e, slots, n, err);
+	if (close(e.fd) != 0 && rc == RC_OK)
+		rc = error_errno(err, RC_FAILED, errno, "cannot close %s", path);
+	for (size_t i = 0; i < n && rc != RC_OK; i++)
+		slots[i].destroyed = false;
+	return rc == RC_OK ? e.wrong : rc;
 }
 
 enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err)
 {
-	char path[STORE_PATH];
+	struct slot_end slot = { .number = n };
 
-	enum rc rc = slot_path(path, seg_path, ".keys", err);
+	enum rc rc = segment_destroy_slots(seg_path, &slot, 1, NULL, err);
+	return rc == RC_DAMAGED ? RC_NOT_FOUND : rc;
+}
+
+enum rc segment_destroy_from(const char *seg_path, uint32_t n, struct error *err)
+{
+	char path[STORE_PATH];
+	struct stat st;
+	uint8_t pattern[SLOT_BYTES];
+	int fd;
+
+	enum rc rc = open_keys(&fd, path, seg_path, err);
 	if (rc != RC_OK)
 		return rc;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return error_errno(err, RC_FAILED, errno, "cannot open %s", path);
-	rc = overwrite(fd, path, n, err);
+	destroyed_pattern(pattern);
+	if (fstat(fd, &st) != 0)
+		rc = error_errno(err, RC_FAILED, errno, "cannot look at %s", path);
+	for (off_t at = place(n); rc == RC_OK && at < st.st_size; at += SLOT_BYTES) {
+		off_t left = st.st_size - at;
+		size_t len = left < SLOT_BYTES ? (size_t)left : SLOT_BYTES;
+		if (pwrite(fd, pattern, len, at) != (ssize_t)len)
+			rc = error_errno(err, RC_FAILED, errno, "cannot overwrite slots of %s",
+					 path);
+	}
+	if (rc == RC_OK)
+		rc = settle(fd, path, err);
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = error_errno(err, RC_FAILED, errno, "cannot close %s", path);
 	return rc;

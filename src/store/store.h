@@ -297,6 +297,10 @@ bool stream_record_unpack(struct stream_record *r, const uint8_t *buf, size_t le
 
 #define KEY_BYTES  32
 #define SLOT_BYTES 256
+/* Where its two sealed boxes begin. */
+#define SLOT_AUDIO_AT    24
+#define SLOT_METADATA_AT 140
+bool slot_is_destroyed(const uint8_t slot[SLOT_BYTES]);
 
 struct call_keys {
 	uint8_t audio[KEY_BYTES], metadata[KEY_BYTES];
@@ -407,6 +411,8 @@ const char *segment_name(const struct segment *s);
 struct uuid segment_id(const struct segment *s);
 /* Retention class of its calls. */
 const char *segment_class(const struct segment *s);
+/* The vault wrote it anew, and it is the vault's key that signs it. */
+bool segment_is_rewritten(const struct segment *s);
 /* True when the segment's writer still has it open (its lock is held). */
 bool segment_is_live(const struct segment *s);
 
@@ -437,8 +443,40 @@ enum rc segment_slot(struct segment *s, uint32_t n, struct slot *out, struct err
 enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audio,
 		     const struct seal_pair *metadata, struct call_keys *out,
 		     struct error *err) MUST_USE;
-/* Overwrite a slot in place, sync, read back (vault only). */
+/* ---- destroying (vault only) ----------------------------------------------------------- */
+
+/* A slot that is to be destroyed, and whose it is (nil: whoever's). */
+struct slot_end {
+	uint32_t number;
+	struct uuid call;
+	bool destroyed; /* out: it is overwritten, on the disk, and was read back */
+};
+/* Overwrite slots in place (sorted by number), sync once, read back.  Done again, it does the same.  `was` (may be NULL)
+ * has room for n slots and gets what they held.  RC_NOT_FOUND: there is no slot file; RC_DAMAGED: some slots are not there
+ * or another call's; they are left alone, the others are destroyed. */
+enum rc segment_destroy_slots(const char *seg_path, struct slot_end *slots, size_t n, uint8_t *was,
+			      struct error *err) MUST_USE;
+/* One slot, whoever's it is.  RC_NOT_FOUND: there is none of that number. */
 enum rc segment_destroy_slot(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
+/* All slots from number n to the end of the file. */
+enum rc segment_destroy_from(const char *seg_path, uint32_t n, struct error *err) MUST_USE;
+
+/* What became of a segment that was written anew without its destroyed calls. */
+struct segment_rewritten {
+	uint64_t bytes, records;
+	uint8_t last_attest[32]; /* SHA-256 of its body */
+	uint32_t slots;
+	uint64_t *first,
+		*last; /* owned: offsets by slot of a call's first and last record; 0: none */
+};
+/* Write NAME.seg.new beside NAME.seg: the slot records of `s`, and all records of calls whose slot is not destroyed, byte for
+ * byte, attested with the vault's key; synced.  `s` must have passed segment_verify(). */
+enum rc segment_rewrite(struct segment *s, const char *seg_path, const struct sign_pair *sign,
+			int64_t now_us, struct segment_rewritten *out, struct error *err) MUST_USE;
+/* Put it in the place of NAME.seg: the slot file's head, then the name.  Done again, it does what is left to do. */
+enum rc segment_rewrite_finish(const char *seg_path, const struct sign_pair *sign,
+			       struct error *err) MUST_USE;
+void segment_rewrite_free(struct segment_rewritten *r);
 
 /* Seal in place what the pairs before opened to the pairs now (vault only; reseal.c).  Killed and done again, it goes on. */
 struct reseal {
@@ -468,7 +506,7 @@ struct segment_report {
 };
 
 /* Check everything that can be checked without secrets: CRCs, attest chain and signatures by `sign_public`
- * (the enrolled key), slots against RECORD_SLOT hashes, counters, the head noted in the slot
+ * (the enrolled recorder's key; of a rewritten segment the vault's), slots against RECORD_SLOT hashes, counters, the head noted in the slot
  * file, footer.  RC_DAMAGED with report->what filled when anything is wrong; a torn tail after a crash is
  * not damage. */
 enum rc segment_verify(struct segment *s, const uint8_t sign_public[32],
@@ -706,6 +744,9 @@ enum rc index_health(const struct index *x, struct error *err) MUST_USE;
 /* Value owned by the caller (free()); RC_NOT_FOUND. */
 enum rc index_get(struct index *x, enum index_family f, const void *key, size_t key_len,
 		  uint8_t **value, size_t *value_len, struct error *err) MUST_USE;
+/* Give back what deleted keys of a range (NULL: from the first, to the last) take on the disk; waits for it. */
+void index_compact(struct index *x, enum index_family f, const void *from, size_t from_len,
+		   const void *to, size_t to_len);
 struct index_batch *index_batch_new(struct index *x);
 void index_batch_put(struct index_batch *b, enum index_family f, const void *key, size_t key_len,
 		     const void *value, size_t value_len);
