@@ -50,6 +50,10 @@ static const struct command commands[] = {
 	  "Build the index anew from the segments.", cmd_reindex },
 	{ "verify",  "[ID] [--json]",
 	  "Check that recordings are what the recorder wrote.", cmd_verify },
+	{ "purge",   "[--dry-run] [--verify] [--yes] [--json]",
+	  "Destroy the recordings whose time is up.", cmd_purge },
+	{ "erase",   "ID --reason TEXT | --confirm [--passphrase-file F] | --cancel [--json]",
+	  "Destroy one recording ahead of its time.", cmd_erase },
 	{ "audit",   "list [--since T] [--until T] [--person NAME] [--action A] [--call ID] [--limit N] [--before N] | "
 	  "verify [--head HEAD | --head-file FILE] | anchor | export -o FILE|-  [--json]",
 	  "Show who opened what, when and why; check that this record is whole; hand it on.", cmd_audit },

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "vault/disposal.h"
 #include "vault/grants.h"
 
 /* Either party, as the policy's patterns know numbers. */
@@ -65,6 +66,8 @@ enum rc access_call(const struct request *q, const char *id, struct call **out, 
 	if (!id)
 		return error_set(err, RC_USAGE, "which recording? An id is wanted");
 	enum rc rc = catalogue_find(q->v, id, &found, err);
+	if (rc == RC_USAGE && disposal_named(q->v, id, err))
+		rc = RC_FAILED;
 	if (rc == RC_OK)
 		rc = catalogue_get(q->v, &found, &c, err);
 	if (rc == RC_OK && !access_sees(q, c))

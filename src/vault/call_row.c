@@ -326,6 +326,7 @@ static void row_vault(row_message *m, struct call *c)
 	m->messages = c->messages;
 	m->first_offset = c->first_offset;
 	m->last_offset = c->last_offset;
+	m->stored_bytes = c->stored_bytes;
 	m->digest = (ProtobufCBinaryData){ sizeof c->digest, c->digest };
 	if (c->sealed) {
 		m->nonce = (ProtobufCBinaryData){ sizeof c->nonce, c->nonce };
@@ -433,6 +434,7 @@ static bool vault_row(struct call *c, const row_message *m)
 	c->messages = m->messages;
 	c->first_offset = m->first_offset;
 	c->last_offset = m->last_offset;
+	c->stored_bytes = m->stored_bytes;
 	for (size_t i = 0; i < m->n_party_keys && i < CALL_PARTIES; i++) {
 		if (!fixed(c->parties[i], PARTY_KEY, &m->party_keys[i]))
 			return false;

@@ -6,7 +6,8 @@
  *   by_time        be64 start ‖ id                      -> (nothing)
  *   by_party       keyed hash ‖ be64 start ‖ id         -> (nothing)
  *   conversations  conversation ‖ be64 start ‖ id       -> (nothing)
- *   expiry         be64 expiry ‖ id                     -> (nothing), ended calls only
+ *   expiry         be64 expiry ‖ id                     -> be64 start ‖ be64 bytes ‖ class, ended calls only:
+ *                                                          so a purge can be foretold without reading rows
  *
  * A row and its pointers change in one batch; the row remembers under which keys it stands.
  */
@@ -107,17 +108,7 @@ static void put_empty(struct index_batch *b, enum index_family f, const void *ke
 	index_batch_put(b, f, key, len, NULL, 0);
 }
 
-static void write_expiry(struct index_batch *b, const struct uuid *id, const struct call_filed *f,
-			 write_key write)
-{
-	uint8_t key[24];
-	catalogue_be64(key, f->expiry_us);
-	memcpy(key + 8, id->b, 16);
-	if (f->expiry_us)
-		write(b, INDEX_EXPIRY, key, sizeof key);
-}
-
-/* The others: they stand by what is known of the call itself. */
+/* All but its timer: they stand by what is known of the call itself. */
 static void write_pointers(struct index_batch *b, const struct uuid *id, const struct call_filed *f,
 			   write_key write)
 {
@@ -134,6 +125,102 @@ static void write_pointers(struct index_batch *b, const struct uuid *id, const s
 		memcpy(key, f->parties[i], PARTY_KEY);
 		write(b, INDEX_BY_PARTY, key, 40);
 	}
+}
+
+#define TIMER_KEY 24
+
+static void timer_key(uint8_t key[TIMER_KEY], const struct uuid *id, int64_t expiry_us)
+{
+	catalogue_be64(key, expiry_us);
+	memcpy(key + 8, id->b, 16);
+}
+
+static void put_timer(struct index_batch *b, const struct call *c)
+{
+	uint8_t key[TIMER_KEY], value[16 + sizeof c->class];
+	size_t len = strlen(c->class);
+	if (!c->expiry_us)
+		return;
+	timer_key(key, &c->r.id, c->expiry_us);
+	catalogue_be64(value, c->r.start_us);
+	catalogue_be64(value + 8, (int64_t)c->stored_bytes);
+	memcpy(value + 16, c->class, len);
+	index_batch_put(b, INDEX_EXPIRY, key, sizeof key, value, 16 + len);
+}
+
+static int64_t from_be64(const uint8_t *p)
+{
+	uint64_t u = 0;
+	for (int i = 0; i < 8; i++)
+		u = u << 8 | p[i];
+	return (int64_t)u;
+}
+
+bool catalogue_timer(struct catalogue_timer *t, const uint8_t *key, size_t key_len,
+		     const uint8_t *value, size_t value_len)
+{
+	memset(t, 0, sizeof *t);
+	if (key_len != TIMER_KEY)
+		return false;
+	t->expiry_us = from_be64(key);
+	memcpy(t->id.b, key + 8, 16);
+	if (value_len < 16 || value_len - 16 >= sizeof t->class)
+		return value_len == 0;
+	t->start_us = from_be64(value);
+	t->bytes = (uint64_t)from_be64(value + 8);
+	memcpy(t->class, value + 16, value_len - 16);
+	return true;
+}
+
+static void delete_timer(struct index_batch *b, const struct uuid *id, int64_t expiry_us)
+{
+	uint8_t key[TIMER_KEY];
+	timer_key(key, id, expiry_us);
+	if (expiry_us)
+		index_batch_delete(b, INDEX_EXPIRY, key, sizeof key);
+}
+
+/* ---- removing ---------------------------------------------------------------------------------- */
+
+#define PARTY_POINTER 40
+
+static int by_bytes(const void *a, const void *b)
+{
+	return memcmp(a, b, PARTY_POINTER);
+}
+
+/* They lie all over the family: in order, deleting them costs a third. */
+static void remove_parties(struct index_batch *b, const struct catalogue_gone *gone, size_t n)
+{
+	uint8_t(*keys)[PARTY_POINTER] = malloc((n * CALL_PARTIES + 1) * sizeof *keys);
+	size_t count = 0;
+	ASSERT(keys);
+	for (size_t i = 0; i < n; i++) {
+		for (unsigned p = 0; p < gone[i].filed->parties_count; p++) {
+			memcpy(keys[count], gone[i].filed->parties[p], PARTY_KEY);
+			catalogue_be64(keys[count] + 16, gone[i].filed->start_us);
+			memcpy(keys[count++] + 24, gone[i].id->b, 16);
+		}
+	}
+	qsort(keys, count, sizeof *keys, by_bytes);
+	for (size_t i = 0; i < count; i++)
+		index_batch_delete(b, INDEX_BY_PARTY, keys[i], sizeof keys[i]);
+	free(keys);
+}
+
+void catalogue_remove(struct index_batch *b, const struct catalogue_gone *gone, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct call_filed but_parties = *gone[i].filed;
+		uint8_t recorded[17] = { 'r' };
+		but_parties.parties_count = 0;
+		write_pointers(b, gone[i].id, &but_parties, index_batch_delete);
+		delete_timer(b, gone[i].id, but_parties.expiry_us);
+		index_batch_delete(b, INDEX_CALLS, gone[i].id->b, sizeof gone[i].id->b);
+		memcpy(recorded + 1, gone[i].id->b, 16);
+		index_batch_delete(b, INDEX_META, recorded, sizeof recorded);
+	}
+	remove_parties(b, gone, n);
 }
 
 static bool same_places(const struct call_filed *a, const struct call_filed *b)
@@ -159,10 +246,9 @@ void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys
 	index_batch_put(b, INDEX_CALLS, c->r.id.b, sizeof c->r.id.b, row, len);
 	free(row);
 	c->filed = now;
-	if (was.expiry_us != now.expiry_us) {
-		write_expiry(b, &c->r.id, &was, index_batch_delete);
-		write_expiry(b, &c->r.id, &now, put_empty);
-	}
+	if (was.expiry_us != now.expiry_us)
+		delete_timer(b, &c->r.id, was.expiry_us);
+	put_timer(b, c);
 	if (same_places(&was, &now))
 		return;
 	if (was.filed)
@@ -195,27 +281,30 @@ static bool has_prefix(const uint8_t *id, const char *digits, size_t n)
 	return memcmp(hex, digits, n) == 0;
 }
 
-enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out, struct error *err)
+enum rc catalogue_find_in(struct vault *v, enum index_family f, const char *lead, const char *text,
+			  struct uuid *out, struct error *err)
 {
 	char digits[ID_DIGITS + 1], from_hex[ID_DIGITS + 1];
-	size_t n = id_digits(id, digits);
+	size_t n = id_digits(text, digits), before = strlen(lead);
 	if (n < ID_PREFIX)
 		return error_set(err, RC_USAGE,
 				 "not an id: give a UUID or at least its first 8 characters");
 	memset(from_hex, '0', ID_DIGITS);
 	from_hex[ID_DIGITS] = '\0';
 	memcpy(from_hex, digits, n);
-	uint8_t from[16];
-	ASSERT(keys_unhex(from, sizeof from, from_hex));
+	uint8_t from[24];
+	ASSERT(before <= sizeof from - 16 && keys_unhex(from + before, 16, from_hex));
+	memcpy(from, lead, before);
 
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_CALLS, from, sizeof from, false);
+	struct index_cursor *c = index_cursor_new(v->index, f, from, before + 16, false);
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
 	unsigned found = 0;
 	while (found < 2 && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
-	       key_len == sizeof out->b && has_prefix(key, digits, n)) {
+	       key_len == before + 16 && memcmp(key, lead, before) == 0 &&
+	       has_prefix(key + before, digits, n)) {
 		if (found++ == 0)
-			memcpy(out->b, key, sizeof out->b);
+			memcpy(out->b, key + before, sizeof out->b);
 	}
 	index_cursor_free(c);
 	if (found == 1)
@@ -223,4 +312,9 @@ enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out, struct
 	return error_set(err, RC_USAGE,
 			 found ? "more than one recording begins so: give more of the id"
 			       : "no such recording");
+}
+
+enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out, struct error *err)
+{
+	return catalogue_find_in(v, INDEX_CALLS, "", id, out, err);
 }

@@ -147,9 +147,20 @@ enum rc disk_replace_secret(const char *path, const void *data, size_t len, mode
 	return rc == RC_OK ? disk_wipe(old, err) : rc;
 }
 
-enum rc disk_wipe(const char *path, struct error *err)
+/* Zeros over all of it, and onto the disk. */
+static bool overwrite(int fd, off_t bytes)
 {
 	static const uint8_t zeros[4096];
+	bool good = lseek(fd, 0, SEEK_SET) == 0;
+	for (off_t at = 0; good && at < bytes; at += (off_t)sizeof zeros) {
+		off_t left = bytes - at, most = (off_t)sizeof zeros;
+		good = disk_write(fd, zeros, (size_t)(left < most ? left : most));
+	}
+	return good && fdatasync(fd) == 0;
+}
+
+enum rc disk_wipe(const char *path, struct error *err)
+{
 	struct stat st;
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
@@ -157,11 +168,7 @@ enum rc disk_wipe(const char *path, struct error *err)
 	enum rc rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? RC_OK : RC_FAILED;
 	/* Killed before it was replaced, the file still stands under its own name. */
 	off_t bytes = rc == RC_OK && st.st_nlink == 1 ? st.st_size : 0;
-	for (off_t at = 0; rc == RC_OK && at < bytes; at += (off_t)sizeof zeros) {
-		off_t left = bytes - at, most = (off_t)sizeof zeros;
-		rc = disk_write(fd, zeros, (size_t)(left < most ? left : most)) ? RC_OK : RC_FAILED;
-	}
-	if (rc != RC_OK || fdatasync(fd) != 0 || unlink(path) != 0)
+	if (rc != RC_OK || !overwrite(fd, bytes) || unlink(path) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	close(fd);
 	return rc;
@@ -280,7 +287,16 @@ bool disk_is_file(const char *path, uint64_t *size)
 	return true;
 }
 
-bool disk_same(const char *a, const char *b)
+static bool same_or_zero(const char *a, const char *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (a[i] && a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
+static bool compare(const char *a, const char *b, bool wiped)
 {
 	enum { PIECE = 1 << 16 };
 	int fd[2] = { open(a, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
@@ -292,7 +308,8 @@ bool disk_same(const char *a, const char *b)
 	while (same && n > 0) {
 		n = read_all(fd[0], buf, PIECE);
 		same = n >= 0 && read_all(fd[1], buf + PIECE, PIECE) == n &&
-		       memcmp(buf, buf + PIECE, (size_t)n) == 0;
+		       (wiped ? same_or_zero(buf, buf + PIECE, (size_t)n)
+			      : memcmp(buf, buf + PIECE, (size_t)n) == 0);
 	}
 	free(buf);
 	for (int i = 0; i < 2; i++) {
@@ -300,6 +317,16 @@ bool disk_same(const char *a, const char *b)
 			close(fd[i]);
 	}
 	return same;
+}
+
+bool disk_same(const char *a, const char *b)
+{
+	return compare(a, b, false);
+}
+
+bool disk_same_or_wiped(const char *a, const char *b)
+{
+	return compare(a, b, true);
 }
 
 static enum rc copy_bytes(int from, int to)
@@ -340,7 +367,7 @@ static enum rc copy_file(const char *from, const char *to, struct error *err)
 	return rc;
 }
 
-enum rc disk_move(const char *from, const char *to, struct error *err)
+enum rc disk_move(const char *from, const char *to, bool wipe, struct error *err)
 {
 	char from_dir[STORE_PATH], to_dir[STORE_PATH];
 	parent_of(from_dir, from);
@@ -353,7 +380,9 @@ enum rc disk_move(const char *from, const char *to, struct error *err)
 	enum rc rc = moved ? RC_OK : copy_file(from, to, err);
 	if (rc == RC_OK)
 		rc = disk_sync_dir(to_dir, err);
-	if (rc == RC_OK && !moved && unlink(from) != 0)
+	if (rc == RC_OK && !moved && wipe)
+		rc = disk_wipe(from, err);
+	else if (rc == RC_OK && !moved && unlink(from) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", from);
 	if (rc == RC_OK)
 		rc = disk_sync_dir(from_dir, err);
@@ -372,16 +401,34 @@ static bool is_ours_alone(const char *path)
 	return alone;
 }
 
-enum rc disk_own(const char *path, struct error *err)
+/* The file as it was, which has no name of ours any more. */
+static enum rc own_copy(const char *path, bool wipe, struct error *err)
 {
 	char dir[STORE_PATH];
+	struct stat st;
+	int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (old < 0 || fstat(old, &st) != 0 || !S_ISREG(st.st_mode)) {
+		if (old >= 0)
+			close(old);
+		return error_set(err, RC_FAILED, "%s: not a regular file", path);
+	}
+	parent_of(dir, path);
+	enum rc rc = copy_file(path, path, err);
+	if (rc == RC_OK)
+		rc = disk_sync_dir(dir, err);
+	if (rc == RC_OK && wipe && !overwrite(old, st.st_size))
+		rc = error_errno(err, RC_FAILED, errno, "%s", path);
+	close(old);
+	return rc;
+}
+
+enum rc disk_own(const char *path, bool wipe, struct error *err)
+{
 	if (lchown(path, geteuid(), getegid()) != 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	if (is_ours_alone(path))
 		return RC_OK;
-	parent_of(dir, path);
-	enum rc rc = copy_file(path, path, err);
-	return rc == RC_OK ? disk_sync_dir(dir, err) : rc;
+	return own_copy(path, wipe, err);
 }
 
 void disk_remove_tree(const char *path)

@@ -123,6 +123,31 @@ json_t *holds_names(struct vault *v, const struct uuid *call)
 	return n.names;
 }
 
+/* ---- all that are held -------------------------------------------------------------------------------- */
+
+struct uuid *holds_all(struct vault *v, size_t *count)
+{
+	static const uint8_t from[] = { 'c' };
+	const uint8_t *key, *value;
+	size_t key_len, value_len, n = 0, room = 0;
+	struct uuid *ids = NULL;
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_HOLDS, from, sizeof from, false);
+	while (index_cursor_next(c, &key, &key_len, &value, &value_len) && key_len == TIE_KEY &&
+	       key[0] == from[0]) {
+		if (n && memcmp(ids[n - 1].b, key + 1, 16) == 0)
+			continue;
+		if (n == room) {
+			room = room ? 2 * room : 64;
+			ids = realloc(ids, room * sizeof *ids);
+			ASSERT(ids);
+		}
+		memcpy(ids[n++].b, key + 1, 16);
+	}
+	index_cursor_free(c);
+	*count = n;
+	return ids;
+}
+
 /* ---- grace --------------------------------------------------------------------------------------------- */
 
 static void grace_key(uint8_t key[17], const struct uuid *call)

@@ -43,6 +43,8 @@ size_t holds_of(struct vault *v, const struct uuid *call, struct uuid *holders, 
 /* Calls of a holder, each in turn until `each` returns false. */
 typedef bool (*holds_each)(void *ctx, const struct uuid *call);
 void holds_calls(struct vault *v, const struct uuid *holder, holds_each each, void *ctx);
+/* All calls that anything is tied to, sorted, each once; owned by the caller. */
+struct uuid *holds_all(struct vault *v, size_t *count);
 /* The end of the grace after its last hold; 0: none. */
 int64_t holds_grace_us(struct vault *v, const struct uuid *call);
 /* The call is destroyed: nothing of it stays here. */

@@ -19,11 +19,14 @@
 
 #include "base/log.h"
 #include "store/index.pb-c.h"
+#include "vault/disposal.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
+#include "vault/timekeeper.h"
 
-#define HELD_MOST  8000 /* calls in memory */
-#define LIVE_TRIES 3
+#define HELD_MOST    8000 /* calls in memory */
+#define LIVE_TRIES   3
+#define RECORD_BYTES 24 /* of a record's header */
 
 static const struct ingest_limits usual = { .calls_a_batch = INGEST_BATCH, .commits = 0 };
 
@@ -208,6 +211,7 @@ static enum rc commit(struct taking *t)
 		return rc;
 	put_dirty(t);
 	segments_put(t->batch, t->name, &t->row);
+	timekeeper_note(t->v, t->batch, false);
 	rc = audit_commit(t->v, t->batch, t->err);
 	t->batch = index_batch_new(t->v->index);
 	if (rc == RC_OK && ((l->commits && ++t->commits >= l->commits) ||
@@ -262,6 +266,26 @@ static struct call *new_call(struct taking *t, const struct slot *slot)
 	return c;
 }
 
+/* A recording that was destroyed has come back, out of a copy of its segment and slots: nothing of it is taken in.  Where its
+ * slot cannot be overwritten, verify tells. */
+static enum rc destroy_again(struct taking *t, const struct slot *slot)
+{
+	char path[STORE_PATH];
+	struct error why = { "" };
+	struct slot_end end = { .number = slot->number, .call = slot->call };
+	t->row.thinned = true;
+	(void)segments_locate(t->v, t->name, path);
+	enum rc rc = segment_destroy_slots(path, &end, 1, NULL, &why);
+	audit_note(t->v, t->batch,
+		   &(struct audit_entry){ .action = "destroyed-again",
+					  .call = &slot->call,
+					  .outcome = rc == RC_OK ? "done" : "failed",
+					  .detail = t->name });
+	log_warning("destroyed-again", "segment=%s slot=%u error=\"%s\"", t->name, slot->number,
+		    why.text);
+	return RC_OK;
+}
+
 /* The call of a slot, from the index or new; skip: to be left alone. */
 static enum rc open_place(struct taking *t, struct place *p, uint32_t number)
 {
@@ -269,8 +293,11 @@ static enum rc open_place(struct taking *t, struct place *p, uint32_t number)
 	struct error why;
 	enum rc rc = segment_slot(t->s, number, &slot, &why);
 	p->skip = true;
+	t->row.thinned |= rc == RC_OK && slot.destroyed;
 	if (rc != RC_OK || slot.destroyed || uuid_is_nil(&slot.call))
 		return RC_OK;
+	if (disposal_find(t->v, &slot.call, NULL))
+		return destroy_again(t, &slot);
 	rc = catalogue_get(t->v, &slot.call, &p->call, t->err);
 	if (rc == RC_OK && !belongs(t, p->call, number)) {
 		call_row_free(p->call);
@@ -355,6 +382,8 @@ static enum rc take_record(struct taking *t, const struct segment_record *r)
 	struct call *c = p->call;
 	if (!c->records++)
 		c->first_offset = r->offset;
+	c->stored_bytes += RECORD_BYTES + r->body_len;
+	t->row.live_bytes += RECORD_BYTES + r->body_len;
 	c->last_offset = r->offset;
 	c->chunks += r->type == RECORD_CHUNK;
 	c->messages += r->type == RECORD_SIGNALLING;
@@ -464,7 +493,8 @@ static void remember(struct taking *t)
 	struct segment_row *row = &t->row;
 	uint64_t keys_bytes = segments_keys_bytes(t->v, t->name);
 	if (row->closed_bytes) {
-		if (row->closed_bytes != t->report.file_bytes ||
+		if (row->rewritten != segment_is_rewritten(t->s) ||
+		    row->closed_bytes != t->report.file_bytes ||
 		    row->closed_keys_bytes != keys_bytes ||
 		    row->has_closed_attest != row->has_last_attest ||
 		    memcmp(row->closed_attest, row->last_attest, 32) != 0)
@@ -473,6 +503,7 @@ static void remember(struct taking *t)
 			segments_found_whole(t->v, t->batch, t->name, row);
 		return;
 	}
+	row->rewritten = segment_is_rewritten(t->s);
 	row->closed_bytes = t->report.file_bytes;
 	row->closed_keys_bytes = keys_bytes;
 	row->has_closed_attest = row->has_last_attest;
@@ -538,7 +569,7 @@ static enum rc take_unreadable(struct taking *t, enum rc why)
 
 static enum rc look_at(struct taking *t)
 {
-	const uint8_t *key = t->v->keys.recorder_public;
+	const uint8_t *key = segments_signer(t->v, t->s);
 	return t->live ? segment_verify_on(t->s, key, &t->row.verified, &t->report)
 		       : segment_verify(t->s, key, &t->report);
 }

@@ -7,6 +7,7 @@
  * are told so (reindex_check).
  */
 #include "base/clock.h"
+#include "vault/disposal.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
 
@@ -32,7 +33,9 @@ static enum rc take_in(struct vault *v, const struct ingest_limits *limits, stru
 {
 	struct hold_net *net = NULL;
 	segments_forget_open(v);
-	enum rc rc = reindex_finish(v, err);
+	enum rc rc = v->disposals_open ? disposal_settle(v, err) : RC_OK;
+	if (rc == RC_OK)
+		rc = reindex_finish(v, err);
 	if (rc == RC_OK)
 		rc = hold_end_pending(v, err);
 	if (rc == RC_OK)

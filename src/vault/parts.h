@@ -18,6 +18,10 @@
  *   audit.c      the audit trail: a chain of hashes;  entry.c  an entry as text;  heads.c  its signed heads
  *     audit_check.c  the trail against its heads, and against heads kept elsewhere;  journal.c  the journal
  *   holds.c      what keeps a recording past its time;  hold*.c  the holds that people make
+ *   disposal.c   the one way to destroy recordings;  disposal_file.c  the record of it outside the index
+ *   reclaim.c    the space of destroyed recordings;  traces.c  is anything left of them?
+ *   purge*.c     the parts of a purge;  erasure.c  what is to be erased ahead of its time
+ *   timekeeper.c is the clock to be believed?
  *   reviews.c    samples, reviews;  draw.c  a draw without bias;  grants.c  rights to hear one call
  *   policies.c   the policy in force, the periods that were applied, applying others
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
@@ -69,11 +73,14 @@ enum rc disk_append_line(const char *path, const void *line, size_t len,
 enum rc disk_last_line(const char *path, char *line, size_t room, struct error *err) MUST_USE;
 enum rc disk_make_dir(const char *path, mode_t mode, struct error *err) MUST_USE;
 enum rc disk_sync_dir(const char *path, struct error *err) MUST_USE;
-/* Move a regular file, synced, also across file systems; an existing `to` is an error. */
-enum rc disk_move(const char *from, const char *to, struct error *err) MUST_USE;
+/* Move a regular file, synced, also across file systems; an existing `to` is an error.  `wipe`: where it must be copied, the
+ * original is overwritten before it is removed. */
+enum rc disk_move(const char *from, const char *to, bool wipe, struct error *err) MUST_USE;
 /* Make a file that another user gave ours alone: our user's, under one name, and open for writing to nobody.  Who had it open,
- * or keeps another name of it, has the old file; we have a copy. */
-enum rc disk_own(const char *path, struct error *err) MUST_USE;
+ * or keeps another name of it, has the old file, overwritten if `wipe`; we have a copy. */
+enum rc disk_own(const char *path, bool wipe, struct error *err) MUST_USE;
+/* Is `a` the same as `b`, but for bytes that disk_wipe() has overwritten? */
+bool disk_same_or_wiped(const char *a, const char *b);
 /* True for a regular file (never through a symbolic link); its size. */
 bool disk_is_file(const char *path, uint64_t *size);
 bool disk_same(const char *a, const char *b); /* two files of the same bytes */
@@ -287,6 +294,14 @@ bool party_matches(const char *asked, const char *party);
 #define SEGMENT_NAME 128
 #define CALL_PARTIES 8
 
+struct call_filed { /* under which keys it stands in the index now */
+	bool filed;
+	int64_t start_us, expiry_us;
+	struct uuid conversation;
+	uint8_t parties[CALL_PARTIES][PARTY_KEY];
+	unsigned parties_count;
+};
+
 struct call {
 	struct call_record r;          /* strings of the sealed part are empty unless `opened` */
 	struct stream_record *streams; /* owned; addresses only when `opened` */
@@ -297,6 +312,7 @@ struct call {
 	int64_t expiry_us; /* 0 while open */
 	bool attested, recorder_stopped;
 	uint64_t records, chunks, messages, first_offset, last_offset;
+	uint64_t stored_bytes; /* of its records in the segment */
 	uint8_t digest[32];
 
 	uint8_t *
@@ -309,13 +325,7 @@ struct call {
 	uint8_t parties[CALL_PARTIES][PARTY_KEY]; /* keys of by_party, as they are to be */
 	unsigned parties_count;
 
-	struct call_filed { /* under which keys it stands in the index now */
-		bool filed;
-		int64_t start_us, expiry_us;
-		struct uuid conversation;
-		uint8_t parties[CALL_PARTIES][PARTY_KEY];
-		unsigned parties_count;
-	} filed;
+	struct call_filed filed;
 };
 
 /* call_row.c */
@@ -380,6 +390,24 @@ int64_t catalogue_expiry(struct vault *v, const struct call *c);
 int64_t catalogue_expiry_by(struct vault *v, const struct policy *p, const struct call *c);
 /* Put the row and move everything that points at it. */
 void catalogue_put(struct index_batch *b, struct call *c, const struct call_keys *keys);
+/* Delete rows of calls and everything that points at them. */
+struct catalogue_gone {
+	const struct uuid *id;
+	const struct call_filed *filed;
+};
+void catalogue_remove(struct index_batch *b, const struct catalogue_gone *gone, size_t n);
+/* What a key of `expiry` and its value say. */
+struct catalogue_timer {
+	int64_t expiry_us, start_us;
+	struct uuid id;
+	uint64_t bytes;
+	char class[32];
+};
+bool catalogue_timer(struct catalogue_timer *t, const uint8_t *key, size_t key_len,
+		     const uint8_t *value, size_t value_len);
+/* Keys of a family that begin with `lead` bytes and go on with ids: the one id of this text (as below).  RC_USAGE. */
+enum rc catalogue_find_in(struct vault *v, enum index_family f, const char *lead, const char *text,
+			  struct uuid *out, struct error *err) MUST_USE;
 /* By full id or unique prefix of 8 characters or more.  RC_USAGE with one line otherwise. */
 enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out,
 		       struct error *err) MUST_USE;
@@ -387,10 +415,20 @@ void catalogue_be64(uint8_t out[8], int64_t v); /* sorts as the number does (v >
 
 /* ---- segments.c ------------------------------------------------------------------------- */
 
+enum segment_pending {
+	SEGMENT_SETTLED,
+	SEGMENT_REWRITING, /* NAME.seg.new is to take its place */
+	SEGMENT_GOING      /* its files are to be removed */
+};
+
 struct segment_row {
 	uint64_t cursor, seen_bytes, calls, records;
+	uint64_t live_bytes; /* what the records of its calls take */
 	uint64_t closed_bytes, closed_keys_bytes, attested_end;
 	bool done, damaged, unattested_tail;
+	bool thinned;     /* some that lived in it were destroyed */
+	bool rewritten;   /* by the vault */
+	uint32_t pending; /* enum segment_pending */
 	bool has_closed_attest, has_last_attest;
 	uint8_t closed_attest[32], last_attest[32];
 	struct segment_mark verified; /* of a segment that is still being written */
@@ -406,6 +444,11 @@ void segments_found_whole(struct vault *v, struct index_batch *b, const char *na
 			  struct segment_row *row);
 /* Where its file lies; path (may be NULL) of the .seg file.  Of two the vault's counts. */
 enum segment_place segments_locate(struct vault *v, const char *name, char path[STORE_PATH]);
+/* Path of one of its files (".seg", ".keys") in a place, whether it is there or not. */
+void segments_path(char path[STORE_PATH], const struct vault *v, enum segment_place place,
+		   const char *name, const char *ext);
+/* Whose key must have signed it: the recorder's, or (of a rewritten one) the vault's own. */
+const uint8_t *segments_signer(const struct vault *v, const struct segment *s);
 /* One of its two files still lies at the recorder. */
 bool segments_waits(struct vault *v, const char *name);
 /* Its slot file has been moved and it has not. */
@@ -498,13 +541,16 @@ struct vault {
 	void *now_ctx;
 	char *ledger; /* owned: lines that go with the next commit; NULL: none */
 	size_t ledger_len;
-	uint64_t ledger_end; /* bytes of the ledger that are committed */
+	uint64_t ledger_end;                     /* bytes of the ledger that are committed */
+	uint64_t disposals_end, disposals_count; /* of STORE/vault/disposals, committed */
+	bool disposals_open; /* a batch of destruction stopped half way: disposal_settle() first */
 	char *head_file;     /* owned: the outside file for anchors; NULL: none */
 	int64_t untied_us;   /* when the ties that the batch at hand undoes are undone; 0: none */
 	struct turn *turn;   /* owned: whose turn it is; NULL: one thread uses this vault */
 	unsigned outside;    /* requests that have stepped out and will be back */
-	bool ingesting;      /* one of the threads takes in what recorders wrote */
-	bool filling;        /* a reindex has dropped what is not all taken in again */
+	bool looked; /* for segments that were put into the vault's folder: when opened, and at each purge */
+	bool ingesting; /* one of the threads takes in what recorders wrote */
+	bool filling;   /* a reindex has dropped what is not all taken in again */
 };
 
 /* Where several threads share a vault (turn.h); else they do nothing.  Nothing of the vault is held at any of them. */
@@ -601,5 +647,8 @@ enum rc req_audit_export_check(const struct request *q, struct error *err) MUST_
 enum rc req_audit_export(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify_export(const struct request *q, struct error *err) MUST_USE;
 enum rc req_public_keys(const struct request *q, struct error *err) MUST_USE;
+enum rc req_purge(const struct request *q, struct error *err) MUST_USE;
+enum rc req_erase_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_erase(const struct request *q, struct error *err) MUST_USE;
 
 #endif

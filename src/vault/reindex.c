@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "vault/audit_check.h"
+#include "vault/disposal.h"
 #include "vault/ledger.h"
 #include "vault/policies.h"
 
@@ -58,7 +59,7 @@ static enum rc rewind_segments(struct vault *v, char **names, size_t count, stru
 			return rc;
 		}
 		/* One that was not known is due as the others are. */
-		row.cursor = row.seen_bytes = row.calls = row.records = 0;
+		row.cursor = row.seen_bytes = row.calls = row.records = row.live_bytes = 0;
 		row.done = row.has_last_attest = false;
 		memset(&row.verified, 0, sizeof row.verified);
 		segments_put(b, names[i], &row);
@@ -254,6 +255,8 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 	if (rc == RC_OK)
 		rc = m->rescued ? ledger_append(m->v, m->batch, err)
 				: ledger_replay(m->v, m->batch, err);
+	if (rc == RC_OK)
+		rc = disposal_replay(m->v, m->index, m->batch, err);
 	if (rc == RC_OK) {
 		note_rebuilt(m, who);
 		rc = index_batch_commit(m->batch, err);

@@ -10,6 +10,7 @@
 #include "vault/hold.h"
 #include "vault/holds.h"
 #include "vault/parts.h"
+#include "vault/purge.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -18,7 +19,7 @@
 struct tally {
 	json_int_t calls, talking, open_calls, unattested;
 	json_int_t open, closed, damaged, bytes;
-	json_int_t expiring, held_past;
+	json_int_t expiring, due, held_past;
 	json_int_t holds, asked;
 	int64_t oldest_us, newest_us;
 };
@@ -48,7 +49,7 @@ static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
 	struct index_cursor *c = index_cursor_new(v->index, INDEX_CALLS, NULL, 0, false);
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
-	int64_t soon = vault_now_us(v) + DAY_US;
+	int64_t now = vault_now_us(v), soon = now + DAY_US;
 	enum rc rc = RC_OK;
 	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
 		struct call *call = call_row_unpack(value, value_len);
@@ -60,6 +61,7 @@ static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
 		t->open_calls += call->r.state != CALL_ENDED;
 		t->talking += call->r.state == CALL_TALKING;
 		t->unattested += !call->attested;
+		t->due += call->expiry_us && call->expiry_us <= now;
 		t->expiring += call->expiry_us && call->expiry_us < soon;
 		rc = tally_past(v, call, t, err);
 		if (!t->oldest_us || call->r.start_us < t->oldest_us)
@@ -178,6 +180,19 @@ static enum rc add_people(const struct request *q, json_t *o, struct error *err)
 	return RC_OK;
 }
 
+static json_t *purge_json(struct vault *v, json_int_t due)
+{
+	struct purge_memory m;
+	purge_memory_get(v, &m);
+	json_t *o = json_pack("{s:I, s:I, s:I, s:I}", "due", due, "last_destroyed",
+			      (json_int_t)m.destroyed, "last_held", (json_int_t)m.held,
+			      "destroyed_total", (json_int_t)v->disposals_count);
+	json_object_set_new(o, "last", call_json_time(m.last_us));
+	json_object_set_new(o, "refused", call_json_time(m.refused_us));
+	json_object_set_new(o, "refused_why", call_json_text(m.refused));
+	return o;
+}
+
 static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 {
 	const struct vault *v = q->v;
@@ -221,6 +236,7 @@ static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
 	json_object_set_new(o, "newest", call_json_time(t.newest_us));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
+	json_object_set_new(o, "purge", purge_json(q->v, t.due));
 	json_object_set_new(o, "holds",
 			    json_pack("{s:I, s:I, s:I}", "active", t.holds, "release_asked",
 				      t.asked, "calls_past_their_time", t.held_past));

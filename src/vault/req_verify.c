@@ -14,12 +14,14 @@
 
 #include "store/index.pb-c.h"
 #include "vault/access.h"
+#include "vault/disposal.h"
 #include "vault/entry.h"
 
 #define LIVE_TRIES 3
 #define GCM_TAG    16
 
 struct slot_check {
+	struct uuid call; /* whose it is, by its slot record; nil: there was none */
 	uint8_t digest[32];
 	uint64_t records;
 	struct call_keys keys;
@@ -96,6 +98,8 @@ static void check_record(struct check *k, const struct segment_record *r)
 		found_at(k, r->offset, "a record of a slot that is not there");
 		return;
 	}
+	int64_t start_us;
+	(void)segment_slot_record(r, &k->slots[r->slot].call, &start_us);
 	segments_digest(k->slots[r->slot].digest, r);
 	k->slots[r->slot].records++;
 	if (r->type != RECORD_SLOT)
@@ -129,6 +133,9 @@ static void check_memory(struct check *k)
 	if (k->has_last_attest != row->has_closed_attest ||
 	    memcmp(k->last_attest, row->closed_attest, 32) != 0)
 		found(k, "its last attest is not what it was when it was closed");
+	if (segment_is_rewritten(k->s) != row->rewritten)
+		found(k, row->rewritten ? "it is not the one that the vault wrote anew"
+					: "it was written anew, and not by this vault");
 	if (k->place == SEGMENT_IN_VAULT && segments_waits(k->v, k->name))
 		found(k, "another file of its name lies at the recorder");
 }
@@ -177,6 +184,20 @@ static const char *call_fault(struct check *k, const struct call *c, const struc
 	return NULL;
 }
 
+/* Each destroyed recording is on record.  Slots that were never a recording's are overwritten when a segment is rewritten. */
+static void check_destroyed(struct check *k, uint32_t number)
+{
+	char line[64];
+	struct slot_check *slot = &k->slots[number];
+	slot->destroyed = true;
+	if (uuid_is_nil(&slot->call) ? segment_is_rewritten(k->s)
+				     : disposal_find(k->v, &slot->call, NULL))
+		return;
+	k->calls++;
+	snprintf(line, sizeof line, "slot %u: destroyed without a disposal record", number);
+	found(k, line);
+}
+
 /* The call of one slot, where it has a row; one whose first record is not taken in yet has none. */
 static enum rc check_call(struct check *k, uint32_t number, struct error *err)
 {
@@ -187,15 +208,16 @@ static enum rc check_call(struct check *k, uint32_t number, struct error *err)
 	if (segment_slot(k->s, number, &slot, &why) != RC_OK)
 		return RC_OK;
 	if (slot.destroyed) {
-		k->calls++;
-		k->slots[number].destroyed = true;
-		snprintf(line, sizeof line, "slot %u: destroyed without a disposal record", number);
-		found(k, line);
+		check_destroyed(k, number);
 		return RC_OK;
 	}
 	if (uuid_is_nil(&slot.call))
 		return RC_OK;
 	enum rc rc = catalogue_get(k->v, &slot.call, &c, err);
+	if (rc == RC_NOT_FOUND && disposal_find(k->v, &slot.call, NULL)) {
+		snprintf(line, sizeof line, "slot %u: of a recording that was destroyed", number);
+		found(k, line);
+	}
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
 	const char *fault = call_fault(k, c, &k->slots[number]);
@@ -249,7 +271,7 @@ static enum rc check_once(struct check *k, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	k->live = segment_is_live(k->s);
-	if (segment_verify(k->s, k->v->keys.recorder_public, &k->report) != RC_OK)
+	if (segment_verify(k->s, segments_signer(k->v, k->s), &k->report) != RC_OK)
 		found(k, k->report.what);
 	check_records(k);
 	check_memory(k);

@@ -57,6 +57,10 @@ static void row_from(struct segment_row *row, const row_message *m)
 		row->verified.attests = m->verified_attests;
 		row->verified.slots = m->verified_slots;
 	}
+	row->live_bytes = m->live_bytes;
+	row->thinned = m->thinned;
+	row->rewritten = m->rewritten;
+	row->pending = m->pending;
 	row->has_closed_attest = take_hash(row->closed_attest, &m->closed_attest);
 	row->has_last_attest = take_hash(row->last_attest, &m->last_attest);
 	snprintf(row->what, sizeof row->what, "%s", m->what);
@@ -106,6 +110,10 @@ void segments_put(struct index_batch *b, const char *name, const struct segment_
 	m.done = copy.done;
 	m.damaged = copy.damaged;
 	m.unattested_tail = copy.unattested_tail;
+	m.live_bytes = copy.live_bytes;
+	m.thinned = copy.thinned;
+	m.rewritten = copy.rewritten;
+	m.pending = copy.pending;
 	if (copy.has_closed_attest)
 		m.closed_attest = (ProtobufCBinaryData){ 32, copy.closed_attest };
 	if (copy.has_last_attest)
@@ -136,8 +144,8 @@ void segments_found_whole(struct vault *v, struct index_batch *b, const char *na
 
 /* ---- where they lie ----------------------------------------------------------------------------------- */
 
-static void file_path(char path[STORE_PATH], const struct vault *v, enum segment_place place,
-		      const char *name, const char *ext)
+void segments_path(char path[STORE_PATH], const struct vault *v, enum segment_place place,
+		   const char *name, const char *ext)
 {
 	char folder[STORE_PATH], file[SEGMENT_NAME + 8];
 	snprintf(file, sizeof file, "%s%s", name, ext);
@@ -145,23 +153,28 @@ static void file_path(char path[STORE_PATH], const struct vault *v, enum segment
 	disk_path(path, folder, file);
 }
 
+const uint8_t *segments_signer(const struct vault *v, const struct segment *s)
+{
+	return segment_is_rewritten(s) ? v->keys.heads.public_key : v->keys.recorder_public;
+}
+
 bool segments_waits(struct vault *v, const char *name)
 {
 	char path[STORE_PATH];
-	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_SEG);
+	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_SEG);
 	if (disk_is_file(path, NULL))
 		return true;
-	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
+	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
 	return disk_is_file(path, NULL);
 }
 
 bool segments_half_taken(struct vault *v, const char *name)
 {
 	char path[STORE_PATH];
-	file_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
+	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
 	if (disk_is_file(path, NULL))
 		return false;
-	file_path(path, v, SEGMENT_IN_VAULT, name, EXT_KEYS);
+	segments_path(path, v, SEGMENT_IN_VAULT, name, EXT_KEYS);
 	return disk_is_file(path, NULL) && segments_locate(v, name, NULL) == SEGMENT_AT_RECORDER;
 }
 
@@ -172,7 +185,7 @@ uint64_t segments_keys_bytes(struct vault *v, const char *name)
 	enum segment_place p = segments_locate(v, name, NULL);
 	if (p == SEGMENT_NOWHERE)
 		return 0;
-	file_path(path, v, p, name, EXT_KEYS);
+	segments_path(path, v, p, name, EXT_KEYS);
 	return disk_is_file(path, &size) ? size : 0;
 }
 
@@ -180,7 +193,7 @@ enum segment_place segments_locate(struct vault *v, const char *name, char path[
 {
 	char found[STORE_PATH];
 	for (enum segment_place p = SEGMENT_IN_VAULT; p > SEGMENT_NOWHERE; p--) {
-		file_path(found, v, p, name, EXT_SEG);
+		segments_path(found, v, p, name, EXT_SEG);
 		if (!disk_is_file(found, NULL))
 			continue;
 		if (path)
@@ -300,6 +313,22 @@ enum rc segments_names(struct vault *v, char ***names, size_t *count, struct err
 	return RC_OK;
 }
 
+/* Files that were put among the vault's own, and of which no row tells: copies of what was destroyed, most likely. */
+static enum rc add_strangers(struct name_list *l, struct vault *v, struct error *err)
+{
+	struct name_list there = { 0 }, known = { 0 };
+	enum rc rc = add_folder(&there, v, SEGMENT_IN_VAULT, EXT_SEG, err);
+	add_keys(&known, v, INDEX_SEGMENTS, ""); /* in order */
+	for (size_t i = 0; i < there.count; i++) {
+		if (!bsearch(&there.names[i], known.names, known.count, sizeof *known.names,
+			     by_name))
+			add_name(l, there.names[i]);
+	}
+	segments_names_free(there.names, there.count);
+	segments_names_free(known.names, known.count);
+	return rc;
+}
+
 enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error *err)
 {
 	struct name_list l = { 0 };
@@ -307,6 +336,9 @@ enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error
 	/* A slot file alone there is one that was left behind. */
 	if (rc == RC_OK)
 		rc = add_folder(&l, v, SEGMENT_AT_RECORDER, EXT_KEYS, err);
+	if (rc == RC_OK && !v->looked)
+		rc = add_strangers(&l, v, err);
+	v->looked = rc == RC_OK;
 	if (rc != RC_OK) {
 		segments_names_free(l.names, l.count);
 		return rc;
@@ -325,16 +357,19 @@ void segments_names_free(char **names, size_t count)
 
 /* ---- taking over ------------------------------------------------------------------------------------------ */
 
-/* A copy across file systems was cut short of removing its original: that is done now. */
-static enum rc drop_copied(const char *name, const char *from, const char *to, struct error *err)
+/* A copy across file systems was cut short of removing its original: that is done now.  What is removed of a slot file still
+ * lies on the recorder's disk, so it is overwritten first. */
+static enum rc drop_copied(const char *name, const char *from, const char *to, bool wipe,
+			   struct error *err)
 {
-	if (!disk_same(from, to))
+	bool copied = wipe ? disk_same_or_wiped(from, to) : disk_same(from, to);
+	if (!copied)
 		return error_set(err, RC_DAMAGED,
 				 "another segment of this name lies in the vault already: %s",
 				 name);
-	if (unlink(from) != 0)
-		return error_errno(err, RC_FAILED, errno, "%s", from);
-	return RC_OK;
+	if (wipe)
+		return disk_wipe(from, err);
+	return unlink(from) == 0 ? RC_OK : error_errno(err, RC_FAILED, errno, "%s", from);
 }
 
 /* Move one file unless that is done already.  As root the vault's copy becomes root's own, out of reach of who may still
@@ -342,14 +377,15 @@ static enum rc drop_copied(const char *name, const char *from, const char *to, s
 static enum rc take_file(struct vault *v, const char *name, const char *ext, struct error *err)
 {
 	char from[STORE_PATH], to[STORE_PATH];
-	file_path(from, v, SEGMENT_AT_RECORDER, name, ext);
-	file_path(to, v, SEGMENT_IN_VAULT, name, ext);
+	bool wipe = strcmp(ext, EXT_KEYS) == 0;
+	segments_path(from, v, SEGMENT_AT_RECORDER, name, ext);
+	segments_path(to, v, SEGMENT_IN_VAULT, name, ext);
 	if (!disk_is_file(from, NULL))
 		return RC_OK;
 	if (disk_is_file(to, NULL))
-		return drop_copied(name, from, to, err);
-	enum rc rc = disk_move(from, to, err);
-	return rc == RC_OK && geteuid() == 0 ? disk_own(to, err) : rc;
+		return drop_copied(name, from, to, wipe, err);
+	enum rc rc = disk_move(from, to, wipe, err);
+	return rc == RC_OK && geteuid() == 0 ? disk_own(to, wipe, err) : rc;
 }
 
 enum rc segments_take(struct vault *v, const char *name, struct error *err)

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "vault/disposal.h"
 #include "vault/ledger.h"
 #include "vault/policies.h"
+#include "vault/reclaim.h"
 #include "vault/turn.h"
 
 /* VERSION is made last: a store with parts and without it is one that init did not finish. */
@@ -49,6 +51,10 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 		rc = audit_dispute(v, err);
 	if (rc == RC_OK)
 		rc = policies_settle(v, err);
+	if (rc == RC_OK)
+		rc = disposal_settle(v, err);
+	if (rc == RC_OK)
+		rc = reclaim_settle(v, err);
 	if (rc != RC_OK) {
 		index_close(v->index);
 		v->index = NULL;
