@@ -24,7 +24,9 @@
 static const struct command commands[] = {
 	{ "init",    "[--policy NAME|FILE] [--controller USER] [--passphrase-file F | --unattended] [--allow-cow]",
 	  "Make a store: keys, index, policy.", cmd_init },
-	{ "calls",   "[--party N] [--since T] [--until T] [--state S] [--outcome O] [--conversation ID] [--limit N] [--json]",
+	{ "calls",   "[--party N] [--since T] [--until T] [--state S] [--outcome O] [--direction D] [--conversation ID] "
+	  "[--min-duration S] [--max-duration S] [--codec C] [--min-mos X] [--max-mos X] [--class C] [--held] [--limit N] "
+	  "[--before PLACE] [--json]",
 	  "List calls.", cmd_calls },
 	{ "show",    "ID [--json] [--digits|--payload-sha1 --purpose P --reference R]",
 	  "Show one call.", cmd_show },

@@ -3,30 +3,29 @@
 /* req_calls.c: listing calls, and showing one.
  *
  * Candidates come from one family of the index, newest first: by party where one is asked for (under two keys), by
- * conversation, else by time.  What passes the filters is kept until the limit is reached, and printed oldest
- * first.  Only what is printed (and what a number must be compared with) is opened.
+ * conversation, else by time.  What passes the filter is kept until the limit is reached, and printed oldest
+ * first.  Only what is printed (and what a number must be compared with) is opened.  A list without a limit is printed as
+ * it is found, oldest first.
+ *
+ * A long list rests after each page (turn.h): the walk goes on behind the last key that it saw, and what was destroyed
+ * meanwhile is not printed.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "vault/access.h"
+#include "vault/call_filter.h"
 #include "vault/holds.h"
 #include "vault/parts.h"
 
-#define LIMIT_USUAL 50
-
-struct wanted {
-	const char *party;
-	int64_t since_us, until_us;
-	int state, outcome; /* -1: any */
-	struct uuid conversation;
-	bool by_conversation;
-	size_t limit; /* 0: all */
-};
+#define WALK_PAGE  1000 /* candidates looked at */
+#define OPEN_PAGE  100  /* calls opened, which costs more */
+#define PREFIX_MAX 16
+#define KEY_MAX    (PREFIX_MAX + 24)
 
 struct found_call {
-	int64_t start_us;
-	struct uuid id;
+	struct call_place at;
+	struct call *call; /* owned; NULL: to be read again */
 };
 
 struct found {
@@ -34,104 +33,24 @@ struct found {
 	size_t count, room;
 };
 
-/* ---- what is asked for -------------------------------------------------------------------------------------- */
+/* What a walk does with a call (moved) that fits.  False: no more are wanted. */
+typedef bool (*take_call)(void *ctx, struct call *c);
 
-typedef const char *(*name_of)(unsigned n);
-
-static const char *state_name(unsigned n)
-{
-	return call_state_name((enum call_state)n);
-}
-
-static const char *outcome_name(unsigned n)
-{
-	return call_outcome_name((enum call_outcome)n);
-}
-
-/* One of the names for first..last, -1 when absent. */
-static enum rc read_choice(const struct request *q, const char *member, name_of name,
-			   unsigned first, unsigned last, int *out, struct error *err)
-{
-	const char *names[8], *text = requests_text(q, member);
-	char choices[160];
-	*out = -1;
-	if (!text)
-		return RC_OK;
-	for (unsigned n = first; n <= last; n++) {
-		names[n - first] = name(n);
-		if (strcmp(names[n - first], text) == 0) {
-			*out = (int)n;
-			return RC_OK;
-		}
-	}
-	return error_set(err, RC_USAGE, "no such %s; the choices are: %s", member,
-			 requests_choices(names, last - first + 1, choices, sizeof choices));
-}
-
-/* A conversation by its id, or by that of any of its calls: of a call that has moved to another conversation since, that
- * one is meant. */
-static enum rc read_conversation(const struct request *q, struct wanted *w, struct error *err)
-{
-	const char *text = requests_text(q, "conversation");
-	struct call *c = NULL;
-	if (!text)
-		return RC_OK;
-	w->by_conversation = true;
-	if (!uuid_parse(&w->conversation, text)) {
-		enum rc rc = access_call(q, text, &c, err);
-		if (rc == RC_OK)
-			w->conversation = c->r.conversation;
-		call_row_free(c);
-		return rc;
-	}
-	enum rc rc = catalogue_get(q->v, &w->conversation, &c, err);
-	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	if (access_sees(q, c))
-		w->conversation = c->r.conversation;
-	call_row_free(c);
-	return RC_OK;
-}
-
-static enum rc read_wanted(const struct request *q, struct wanted *w, struct error *err)
-{
-	*w = (struct wanted){ .party = requests_text(q, "party"),
-			      .until_us = INT64_MAX,
-			      .limit = LIMIT_USUAL };
-	enum rc rc = requests_time(q, "since", &w->since_us, err);
-	if (rc == RC_OK)
-		rc = requests_time(q, "until", &w->until_us, err);
-	if (rc == RC_OK)
-		rc = read_choice(q, "state", state_name, CALL_TRYING, CALL_ENDED, &w->state, err);
-	if (rc == RC_OK)
-		rc = read_choice(q, "outcome", outcome_name, OUTCOME_ANSWERED, OUTCOME_UNANSWERED,
-				 &w->outcome, err);
-	if (rc == RC_OK)
-		rc = requests_count(q, "limit", &w->limit, err);
-	if (rc == RC_OK)
-		rc = read_conversation(q, w, err);
-	if (rc == RC_OK && w->party && !*w->party)
-		rc = error_set(err, RC_USAGE, "party: a number or user part is wanted");
-	if (rc == RC_OK && w->party && q->person.role == ROLE_OPERATOR)
-		rc = error_set(err, RC_REFUSED, "an operator may not search for a party");
-	return rc;
-}
+/* A range of keys PREFIX ‖ be64 time ‖ id. */
+struct range {
+	enum index_family family;
+	uint8_t prefix[PREFIX_MAX];
+	size_t prefix_len;
+	bool oldest_first;
+	take_call take;
+	void *ctx;
+};
 
 /* ---- finding ------------------------------------------------------------------------------------------------- */
 
-static bool fits(const struct wanted *w, struct vault *v, struct call *c)
+static struct call_place place_of(const struct call *c)
 {
-	if (w->state >= 0 && c->r.state != (enum call_state)w->state)
-		return false;
-	if (w->outcome >= 0 && c->r.outcome != (enum call_outcome)w->outcome)
-		return false;
-	if (w->by_conversation && !uuid_equal(&c->r.conversation, &w->conversation))
-		return false;
-	if (!w->party)
-		return true;
-	catalogue_open(v, c);
-	return c->opened &&
-	       (party_matches(w->party, c->r.from) || party_matches(w->party, c->r.to));
+	return (struct call_place){ .start_us = c->r.start_us, .id = c->r.id };
 }
 
 static void add(struct found *f, struct found_call c)
@@ -144,6 +63,29 @@ static void add(struct found *f, struct found_call c)
 	f->calls[f->count++] = c;
 }
 
+/* What was opened on the way need not be opened again, as long as that is not much. */
+static void keep(struct found *f, struct call *c)
+{
+	bool whole = c->opened && f->count < OPEN_PAGE;
+	add(f, (struct found_call){ place_of(c), whole ? c : NULL });
+	if (!whole)
+		call_row_free(c);
+}
+
+static void drop_calls(struct found *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		call_row_free(f->calls[i].call);
+		f->calls[i].call = NULL;
+	}
+}
+
+static void found_free(struct found *f)
+{
+	drop_calls(f);
+	free(f->calls);
+}
+
 static int64_t read_be64(const uint8_t *p)
 {
 	uint64_t v = 0;
@@ -152,65 +94,144 @@ static int64_t read_be64(const uint8_t *p)
 	return (int64_t)v;
 }
 
-/* Walk the keys prefix ‖ be64 time ‖ id, newest first, while the prefix holds and time is in range. */
-static enum rc walk(const struct request *q, const struct wanted *w, enum index_family family,
-		    const uint8_t *prefix, size_t prefix_len, struct found *f, struct error *err)
+/* Where a walk begins: behind `before` or at `until`; the other way round, at `since`. */
+static void first_key(const struct call_filter *w, const struct range *r, uint8_t key[KEY_MAX])
 {
-	struct vault *v = q->v;
-	uint8_t from[16 + 8 + 16];
-	const uint8_t *key, *value;
-	size_t key_len, value_len, len = prefix_len + 24;
-	memset(from, 0xff, sizeof from);
-	if (prefix_len)
-		memcpy(from, prefix, prefix_len);
-	catalogue_be64(from + prefix_len, w->until_us);
-	struct index_cursor *c = index_cursor_new(v->index, family, from, len, true);
+	uint8_t *at = key + r->prefix_len;
+	memcpy(key, r->prefix, r->prefix_len);
+	memset(at, r->oldest_first ? 0 : 0xff, 24);
+	catalogue_be64(at, r->oldest_first ? w->since_us : w->until_us);
+	if (w->has_before && w->before.start_us <= w->until_us && !r->oldest_first) {
+		catalogue_be64(at, w->before.start_us);
+		memcpy(at + 8, w->before.id.b, 16);
+	}
+}
+
+static bool in_range(const struct call_filter *w, const struct range *r, const uint8_t *key,
+		     size_t len)
+{
+	if (len != r->prefix_len + 24 || memcmp(key, r->prefix, r->prefix_len) != 0)
+		return false;
+	int64_t at_us = read_be64(key + r->prefix_len);
+	return r->oldest_first ? at_us <= w->until_us : at_us >= w->since_us;
+}
+
+/* One candidate.  RC_END: no more are wanted. */
+static enum rc look_at(const struct request *q, const struct call_filter *w, const struct range *r,
+		       const uint8_t *key, unsigned *cost, struct error *err)
+{
+	struct uuid id;
+	struct call *c;
+	memcpy(id.b, key + r->prefix_len + 8, sizeof id.b);
+	enum rc rc = catalogue_named(q->v, &id, &c, err);
+	if (rc != RC_OK)
+		return rc;
+	bool fits = call_filter_fits(w, q->v, c) && access_sees(q, c);
+	*cost += c->opened || r->oldest_first ? WALK_PAGE / OPEN_PAGE : 1;
+	if (fits)
+		return r->take(r->ctx, c) ? RC_OK : RC_END;
+	call_row_free(c);
+	return RC_OK;
+}
+
+/* A page of candidates from `key` on, which becomes the last one seen (`seen`: it has been looked at before).  RC_END: that
+ * was the last. */
+static enum rc walk_page(const struct request *q, const struct call_filter *w,
+			 const struct range *r, uint8_t key[KEY_MAX], bool seen, struct error *err)
+{
+	const uint8_t *at, *value;
+	size_t len = r->prefix_len + 24, at_len, value_len;
+	unsigned cost = 0;
 	enum rc rc = RC_OK;
-	while (rc == RC_OK && (!w->limit || f->count < w->limit) &&
-	       index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		struct uuid id;
-		struct call *call;
-		if (key_len != len || (prefix_len && memcmp(key, prefix, prefix_len) != 0) ||
-		    read_be64(key + prefix_len) < w->since_us)
+	struct index_cursor *c =
+		index_cursor_new(q->v->index, r->family, key, len, !r->oldest_first);
+	while (rc == RC_OK && cost < WALK_PAGE) {
+		if (!index_cursor_next(c, &at, &at_len, &value, &value_len) ||
+		    !in_range(w, r, at, at_len)) {
+			rc = RC_END;
 			break;
-		memcpy(id.b, key + prefix_len + 8, sizeof id.b);
-		rc = catalogue_named(v, &id, &call, err);
-		if (rc != RC_OK)
-			break;
-		if (fits(w, v, call) && access_sees(q, call))
-			add(f, (struct found_call){ call->r.start_us, call->r.id });
-		call_row_free(call);
+		}
+		if (seen && memcmp(at, key, len) == 0)
+			continue;
+		memcpy(key, at, len);
+		seen = true;
+		rc = look_at(q, w, r, at, &cost, err);
 	}
 	index_cursor_free(c);
 	return rc;
 }
 
+static enum rc walk(const struct request *q, const struct call_filter *w, const struct range *r,
+		    struct found *f, struct error *err)
+{
+	uint8_t key[KEY_MAX];
+	first_key(w, r, key);
+	enum rc rc = walk_page(q, w, r, key, w->has_before, err);
+	while (rc == RC_OK) {
+		drop_calls(f);
+		if (!requests_rest(q))
+			return error_set(err, RC_FAILED, "the caller has gone");
+		rc = walk_page(q, w, r, key, true, err);
+	}
+	return rc == RC_END ? RC_OK : rc;
+}
+
+/* ---- the newest of them ---------------------------------------------------------------------------------------- */
+
+struct gathering {
+	struct found *f;
+	size_t limit;
+};
+
+static bool gather(void *ctx, struct call *c)
+{
+	const struct gathering *g = ctx;
+	keep(g->f, c);
+	return !g->limit || g->f->count < g->limit;
+}
+
+static enum rc find(const struct request *q, const struct call_filter *w, enum index_family family,
+		    const uint8_t *prefix, struct found *f, struct error *err)
+{
+	struct gathering g = { .f = f, .limit = w->limit };
+	struct range r = { .family = family, .take = gather, .ctx = &g };
+	if (prefix) {
+		memcpy(r.prefix, prefix, PREFIX_MAX);
+		r.prefix_len = PREFIX_MAX;
+	}
+	return walk(q, w, &r, f, err);
+}
+
 static int newest_first(const void *a, const void *b)
 {
 	const struct found_call *x = a, *y = b;
-	if (x->start_us != y->start_us)
-		return x->start_us < y->start_us ? 1 : -1;
-	return memcmp(y->id.b, x->id.b, sizeof x->id.b);
+	if (x->at.start_us != y->at.start_us)
+		return x->at.start_us < y->at.start_us ? 1 : -1;
+	return memcmp(y->at.id.b, x->at.id.b, sizeof x->at.id.b);
 }
 
-/* Two lists, each newest first, into one without doubles. */
-static void merge(struct found *f, const struct found *more, size_t limit)
+/* Two lists, each newest first, into one without doubles; `more` is emptied. */
+static void merge(struct found *f, struct found *more, size_t limit)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < more->count; i++)
 		add(f, more->calls[i]);
+	more->count = 0;
 	if (f->count)
 		qsort(f->calls, f->count, sizeof *f->calls, newest_first);
 	for (size_t i = 0; i < f->count; i++) {
-		if (!kept || !uuid_equal(&f->calls[kept - 1].id, &f->calls[i].id))
+		bool again = kept && uuid_equal(&f->calls[kept - 1].at.id, &f->calls[i].at.id);
+		if (again || (limit && kept == limit))
+			call_row_free(f->calls[i].call);
+		else
 			f->calls[kept++] = f->calls[i];
 	}
-	f->count = limit && kept > limit ? limit : kept;
+	f->count = kept;
 }
 
 /* By the party as it was given, and by its longest tail that has a key: the same number may have been signalled with
  * another prefix. */
-static enum rc walk_party(const struct request *q, const struct wanted *w, struct found *f,
+static enum rc find_party(const struct request *q, const struct call_filter *w, struct found *f,
 			  struct error *err)
 {
 	char plain[PARTY_TEXT];
@@ -219,17 +240,19 @@ static enum rc walk_party(const struct request *q, const struct wanted *w, struc
 	bool digits = party_plain(w->party, plain);
 	size_t len = strlen(plain);
 	party_key(q->v, plain, len, key);
-	enum rc rc = walk(q, w, INDEX_BY_PARTY, key, sizeof key, f, err);
+	enum rc rc = find(q, w, INDEX_BY_PARTY, key, f, err);
 	size_t tail = len >= 9 ? 9 : len >= 6 ? 6 : 4;
 	if (rc != RC_OK || !digits || len <= tail)
 		return rc;
 	party_key(q->v, plain + len - tail, tail, key);
-	rc = walk(q, w, INDEX_BY_PARTY, key, sizeof key, &by_tail, err);
+	rc = find(q, w, INDEX_BY_PARTY, key, &by_tail, err);
 	if (rc == RC_OK)
 		merge(f, &by_tail, w->limit);
-	free(by_tail.calls);
+	found_free(&by_tail);
 	return rc;
 }
+
+/* ---- printing --------------------------------------------------------------------------------------------------- */
 
 /* The call, with the names of what holds it. */
 static json_t *call_with_holds(const struct request *q, const struct call *c,
@@ -240,37 +263,87 @@ static json_t *call_with_holds(const struct request *q, const struct call *c,
 	return o;
 }
 
-static enum rc print(const struct request *q, const struct found *f, struct error *err)
+static bool print_call(const struct request *q, struct call *c)
+{
+	catalogue_open(q->v, c);
+	bool more = requests_reply(q, call_with_holds(q, c, CALL_JSON_LIST));
+	call_row_free(c);
+	return more;
+}
+
+/* Oldest first.  A call that is not there any more was destroyed since it was found. */
+static enum rc print(const struct request *q, struct found *f, struct error *err)
 {
 	bool more = true;
-	for (size_t i = f->count; i-- > 0 && more;) {
-		struct call *c;
-		enum rc rc = catalogue_get(q->v, &f->calls[i].id, &c, err);
-		if (rc != RC_OK)
+	for (size_t i = f->count, n = 1; i-- > 0 && more; n++) {
+		struct call *c = f->calls[i].call;
+		f->calls[i].call = NULL;
+		enum rc rc = c ? RC_OK : catalogue_get(q->v, &f->calls[i].at.id, &c, err);
+		if (rc != RC_OK && rc != RC_NOT_FOUND)
 			return rc;
-		catalogue_open(q->v, c);
-		more = requests_reply(q, call_with_holds(q, c, CALL_JSON_LIST));
-		call_row_free(c);
+		if (rc == RC_OK)
+			more = print_call(q, c);
+		if (n % OPEN_PAGE)
+			continue;
+		drop_calls(f);
+		more = more && requests_rest(q);
 	}
 	return RC_OK;
 }
 
+static bool print_at_once(void *ctx, struct call *c)
+{
+	union {
+		void *in;
+		const struct request *out;
+	} q = { .in = ctx };
+	return print_call(q.out, c);
+}
+
+/* All of them: printed as they are found. */
+static enum rc print_all(const struct request *q, const struct call_filter *w, struct error *err)
+{
+	struct found none = { 0 };
+	union {
+		const struct request *in;
+		void *out;
+	} ctx = { .in = q };
+	const struct range r = {
+		.family = INDEX_BY_TIME, .oldest_first = true, .take = print_at_once, .ctx = ctx.out
+	};
+	return walk(q, w, &r, &none, err);
+}
+
+static void tell_next(const struct request *q, const struct call_filter *w, const struct found *f)
+{
+	char text[CALL_PLACE_TEXT];
+	bool more = w->limit && f->count == w->limit;
+	if (more)
+		call_place_text(&f->calls[f->count - 1].at, text);
+	(void)requests_reply(q, json_pack("{s:s?}", "next", more ? text : NULL));
+}
+
 enum rc req_calls(const struct request *q, struct error *err)
 {
-	struct wanted w;
+	struct call_filter w;
 	struct found f = { 0 };
-	enum rc rc = read_wanted(q, &w, err);
+	enum rc rc = call_filter_read(q, &w, err);
 	if (rc != RC_OK)
 		return rc;
-	if (w.party)
-		rc = walk_party(q, &w, &f, err);
+	bool by_party = w.party && !w.pattern;
+	if (!w.limit && !w.has_before && !w.page && !by_party && !w.by_conversation)
+		return print_all(q, &w, err);
+	if (by_party)
+		rc = find_party(q, &w, &f, err);
 	else if (w.by_conversation)
-		rc = walk(q, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
+		rc = find(q, &w, INDEX_CONVERSATIONS, w.conversation.b, &f, err);
 	else
-		rc = walk(q, &w, INDEX_BY_TIME, NULL, 0, &f, err);
+		rc = find(q, &w, INDEX_BY_TIME, NULL, &f, err);
 	if (rc == RC_OK)
 		rc = print(q, &f, err);
-	free(f.calls);
+	if (rc == RC_OK && w.page)
+		tell_next(q, &w, &f);
+	found_free(&f);
 	return rc;
 }
 
@@ -280,22 +353,18 @@ static enum rc add_members(const struct request *q, const struct call *c, json_t
 {
 	struct found f = { 0 };
 	char text[UUID_TEXT];
-	const struct wanted w = { .until_us = INT64_MAX,
-				  .state = -1,
-				  .outcome = -1,
-				  .conversation = c->r.conversation,
-				  .by_conversation = true };
+	const struct call_filter w = call_filter_conversation(&c->r.conversation);
 	json_t *members = json_array();
 	json_object_set_new(o, "conversation_calls", members);
 	if (uuid_is_nil(&w.conversation))
 		return RC_OK;
-	enum rc rc = walk(q, &w, INDEX_CONVERSATIONS, w.conversation.b, 16, &f, err);
+	enum rc rc = find(q, &w, INDEX_CONVERSATIONS, w.conversation.b, &f, err);
 	for (size_t i = f.count; i-- > 0;) {
-		if (!uuid_equal(&f.calls[i].id, &c->r.id))
-			json_array_append_new(members,
-					      json_string(uuid_text(&f.calls[i].id, text)));
+		const struct uuid *id = &f.calls[i].at.id;
+		if (!uuid_equal(id, &c->r.id))
+			json_array_append_new(members, json_string(uuid_text(id, text)));
 	}
-	free(f.calls);
+	found_free(&f);
 	return rc;
 }
 

@@ -43,7 +43,8 @@ struct request_row {
 /* clang-format off */
 static const struct request_row table[] = {
 	{ "calls",        C | M | O,     QUIET,
-	  "party since* until* state outcome conversation limit#",     NULL,             req_calls },
+	  "party since* until* state outcome conversation limit# direction codec class held? min_duration* max_duration* "
+	  "min_mos* max_mos* before page?",                            NULL,             req_calls },
 	{ "show",         C | M | O | S, QUIET,
 	  "id",                                                        NULL,             req_show },
 	{ "replay",       C | M | S,     AUDITS_ITSELF,

@@ -8,8 +8,15 @@
  * request is answered, what recorders have written is ingested and closed segments are taken over.
  *
  * Requests (members besides "request"; * required) and what they reply:
- *   calls   party since until state outcome conversation limit     one object per call, the contract's fields, newest last;
- *                                                                  limit: the newest so many (default 50, 0: all)
+ *   calls   party since until state outcome conversation limit direction codec class held min_duration max_duration
+ *           min_mos max_mos before page
+ *                                                                  one object per call, the contract's fields, newest last;
+ *                                                                  limit: the newest so many (default 50, 0: all); party: a
+ *                                                                  number, its last 9, 6 or 4 digits, a user part, or with
+ *                                                                  since a pattern (* ?); durations in seconds, mos: of the
+ *                                                                  voice that sounds worst; page: then one object more,
+ *                                                                  {"next": what `before` takes for the calls before these,
+ *                                                                  or null}
  *   show    id*                                                    one object, with more fields
  *   replay  id* purpose* reference* at track conceal mute passphrase play|fd
  *                                                                  audio to the device or as WAV to fd; then the same as export
