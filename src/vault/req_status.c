@@ -21,20 +21,7 @@ struct tally {
 	json_int_t open, closed, damaged, bytes;
 	json_int_t expiring, due, held_past;
 	json_int_t holds, asked;
-	int64_t oldest_us, newest_us;
 };
-
-/* A call whose time is over, and which is there because something holds it. */
-static enum rc tally_past(struct vault *v, const struct call *call, struct tally *t,
-			  struct error *err)
-{
-	bool held = false;
-	if (!call->expiry_us || call->expiry_us > vault_now_us(v))
-		return RC_OK;
-	enum rc rc = holds_held(v, &call->r.id, &held, err);
-	t->held_past += held;
-	return rc;
-}
 
 static bool tally_hold(void *ctx, const struct hold *h)
 {
@@ -44,57 +31,108 @@ static bool tally_hold(void *ctx, const struct hold *h)
 	return true;
 }
 
-static enum rc tally_calls(struct vault *v, struct tally *t, struct error *err)
+static int64_t time_of(const uint8_t *be64)
 {
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_CALLS, NULL, 0, false);
+	uint64_t us = 0;
+	for (int i = 0; i < 8; i++)
+		us = us << 8 | be64[i];
+	return (int64_t)us;
+}
+
+/* When the first or the last call began; 0: there is none. */
+static int64_t end_of_times(struct vault *v, bool last)
+{
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
-	int64_t now = vault_now_us(v), soon = now + DAY_US;
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_BY_TIME, NULL, 0, last);
+	bool any = index_cursor_next(c, &key, &key_len, &value, &value_len) && key_len >= 8;
+	int64_t us = any ? time_of(key) : 0;
+	index_cursor_free(c);
+	return us;
+}
+
+/* Timers that have run out, or do so within a day. */
+static enum rc tally_timers(struct vault *v, struct tally *t, struct error *err)
+{
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_EXPIRY, NULL, 0, false);
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	int64_t now = vault_now_us(v);
 	enum rc rc = RC_OK;
-	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		struct call *call = call_row_unpack(value, value_len);
-		if (!call) {
-			rc = error_set(err, RC_DAMAGED, "a call's row is damaged: reindex");
+	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
+	       key_len == 24 && time_of(key) < now + DAY_US) {
+		struct uuid id;
+		bool held = false;
+		t->expiring++;
+		if (time_of(key) > now)
 			continue;
-		}
-		t->calls++;
-		t->open_calls += call->r.state != CALL_ENDED;
-		t->talking += call->r.state == CALL_TALKING;
-		t->unattested += !call->attested;
-		t->due += call->expiry_us && call->expiry_us <= now;
-		t->expiring += call->expiry_us && call->expiry_us < soon;
-		rc = tally_past(v, call, t, err);
-		if (!t->oldest_us || call->r.start_us < t->oldest_us)
-			t->oldest_us = call->r.start_us;
-		if (call->r.start_us > t->newest_us)
-			t->newest_us = call->r.start_us;
-		call_row_free(call);
+		t->due++;
+		memcpy(id.b, key + 8, sizeof id.b);
+		rc = holds_held(v, &id, &held, err);
+		t->held_past += held;
 	}
 	index_cursor_free(c);
 	return rc;
 }
 
+/* Calls of a segment that is being written, or was not closed in order: of all others everything is known. */
+static enum rc tally_unsettled(struct vault *v, const char *name, struct tally *t,
+			       struct error *err)
+{
+	struct segment *s;
+	struct error why;
+	enum rc rc = RC_OK;
+	uint32_t slots = segments_open(v, name, &s, &why) == RC_OK ? segment_slots(s) : 0;
+	for (uint32_t n = 0; n < slots && rc == RC_OK; n++) {
+		struct slot slot;
+		struct call *c;
+		if (segment_slot(s, n, &slot, &why) != RC_OK || slot.destroyed ||
+		    uuid_is_nil(&slot.call))
+			continue;
+		rc = catalogue_get(v, &slot.call, &c, err);
+		if (rc != RC_OK) {
+			rc = rc == RC_NOT_FOUND ? RC_OK : rc;
+			continue;
+		}
+		bool ours = strcmp(c->segment, name) == 0 && c->slot == n;
+		t->open_calls += ours && c->r.state != CALL_ENDED;
+		t->talking += ours && c->r.state == CALL_TALKING;
+		t->unattested += ours && !c->attested;
+		call_row_free(c);
+	}
+	return rc;
+}
+
+static enum rc tally_segment(struct vault *v, const char *name, struct tally *t, struct error *err)
+{
+	struct segment_row row;
+	char path[STORE_PATH];
+	uint64_t size = 0;
+	enum rc rc = segments_get(v, name, &row, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	bool there = segments_locate(v, name, path) != SEGMENT_NOWHERE;
+	if (there)
+		(void)disk_is_file(path, &size);
+	t->calls += (json_int_t)row.calls;
+	t->bytes += (json_int_t)(size + segments_keys_bytes(v, name));
+	t->open += !row.done;
+	t->closed += row.done;
+	t->damaged += row.damaged || (!there && (row.calls || row.closed_bytes));
+	if (row.done && !row.unattested_tail && !row.damaged)
+		return RC_OK;
+	return tally_unsettled(v, name, t, err);
+}
+
 static enum rc tally_segments(struct vault *v, struct tally *t, struct error *err)
 {
-	char **names, path[STORE_PATH];
+	char **names;
 	size_t count;
 	enum rc rc = segments_names(v, &names, &count, err);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < count && rc == RC_OK; i++) {
-		struct segment_row row;
-		uint64_t size = 0;
-		rc = segments_get(v, names[i], &row, err);
-		if (rc == RC_NOT_FOUND)
-			rc = RC_OK;
-		bool there = segments_locate(v, names[i], path) != SEGMENT_NOWHERE;
-		if (there)
-			(void)disk_is_file(path, &size);
-		t->bytes += (json_int_t)(size + segments_keys_bytes(v, names[i]));
-		t->open += !row.done;
-		t->closed += row.done;
-		t->damaged += row.damaged || (!there && (row.calls || row.closed_bytes));
-	}
+	for (size_t i = 0; i < count && rc == RC_OK; i++)
+		rc = tally_segment(v, names[i], t, err);
 	segments_names_free(names, count);
 	return rc;
 }
@@ -219,9 +257,9 @@ static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 {
 	struct tally t = { 0 };
-	enum rc rc = tally_calls(q->v, &t, err);
+	enum rc rc = tally_segments(q->v, &t, err);
 	if (rc == RC_OK)
-		rc = tally_segments(q->v, &t, err);
+		rc = tally_timers(q->v, &t, err);
 	if (rc == RC_OK)
 		rc = hold_walk(q->v, false, tally_hold, &t, err);
 	if (rc != RC_OK)
@@ -233,8 +271,8 @@ static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 	json_object_set_new(o, "segments",
 			    json_pack("{s:I, s:I, s:I, s:I}", "open", t.open, "closed", t.closed,
 				      "damaged", t.damaged, "bytes", t.bytes));
-	json_object_set_new(o, "oldest", call_json_time(t.oldest_us));
-	json_object_set_new(o, "newest", call_json_time(t.newest_us));
+	json_object_set_new(o, "oldest", call_json_time(end_of_times(q->v, false)));
+	json_object_set_new(o, "newest", call_json_time(end_of_times(q->v, true)));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
 	json_object_set_new(o, "purge", purge_json(q->v, t.due));
 	json_object_set_new(o, "holds",
@@ -281,8 +319,6 @@ enum rc req_reindex(const struct request *q, struct error *err)
 	enum rc rc = reindex_begin(q->v, err);
 	if (rc == RC_OK)
 		rc = ingest_run(q->v, NULL, err);
-	if (rc == RC_OK)
-		rc = tally_calls(q->v, &t, err);
 	if (rc == RC_OK)
 		rc = tally_segments(q->v, &t, err);
 	if (rc != RC_OK)
