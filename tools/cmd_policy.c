@@ -111,6 +111,9 @@ static bool print_policy(void *ctx, const json_t *policy)
 		printf("\nThe file was edited and is wrong, so that what stands above stays in "
 		       "force: %s\n",
 		       cmd_text(policy, "fault"));
+	else if (json_is_true(json_object_get(policy, "edited")))
+		printf("\nThe file was edited since the service read it: SIGHUP has it read "
+		       "again.\n");
 	if (!json_is_object(edited))
 		return true;
 	printf("\nThe file was edited and is not applied.  Recordings are kept as said above; it "

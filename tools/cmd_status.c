@@ -98,10 +98,13 @@ static bool print_status(void *ctx, const json_t *status)
 	if (*cmd_text(status, "policy_fault"))
 		printf("\nThe policy file was edited and is wrong; the one before stays in "
 		       "force.\n");
+	else if (json_is_true(json_object_get(status, "policy_edited")))
+		printf("\nThe policy file was edited since the service read it: SIGHUP has it read "
+		       "again.\n");
 	if (json_is_false(json_object_get(status, "policy_applied")))
 		printf("\nThe policy file was edited and is not applied: recordings are kept as "
-		       "before "
-		       "until callspan policy apply.\n");
+		       "before until "
+		       "callspan policy apply.\n");
 	if (json_is_true(json_object_get(status, "unattended")))
 		printf("\nThe audio key lies in the store unprotected: whoever may read "
 		       "STORE/vault may "

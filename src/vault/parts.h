@@ -528,8 +528,8 @@ struct vault {
 	struct policy policy;         /* STORE/policy.yaml: what is allowed, what is recorded */
 	struct policy applied;        /* STORE/vault/policy.applied: how long recordings are kept */
 	struct stat policy_file;      /* policy.yaml, as it was when it was read */
-	struct error policy_fault;    /* what is wrong with it since it was edited; "": nothing */
-	bool applying;                /* policies.c: an apply has begun and is not finished */
+	struct error policy_fault; /* what was wrong with it when it was read again; "": nothing */
+	bool applying;             /* policies.c: an apply has begun and is not finished */
 	struct secrets keys;
 	struct audit_head head;
 	struct {

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "vault/holds.h"
 
 #define IN_FORCE      "policy.yaml"
@@ -341,57 +340,38 @@ enum rc policies_settle(struct vault *v, struct error *err)
 	return note_edited(v, v->policy.hash, err);
 }
 
-static bool is_edited(struct vault *v, struct stat *st)
+bool policies_edited(const struct vault *v)
 {
+	struct stat st;
 	const struct stat *was = &v->policy_file;
-	look(v, st);
-	return st->st_ino != was->st_ino || st->st_size != was->st_size ||
-	       st->st_mtim.tv_sec != was->st_mtim.tv_sec ||
-	       st->st_mtim.tv_nsec != was->st_mtim.tv_nsec;
+	look(v, &st);
+	return st.st_ino != was->st_ino || st.st_size != was->st_size ||
+	       st.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+	       st.st_mtim.tv_nsec != was->st_mtim.tv_nsec;
 }
 
-/* Take the edited file, once the trail has it; one that is wrong is not looked at again before it is edited again. */
-static enum rc take_edited(struct vault *v, const struct stat *st, struct error *err)
+enum rc policies_resume(struct vault *v, struct error *err)
 {
-	struct policy *p = malloc(sizeof *p);
-	ASSERT(p);
-	enum rc rc = read_file(v, IN_FORCE, p, NULL, NULL, err);
-	if (rc == RC_OK) {
-		v->policy_fault.text[0] = '\0';
-		rc = note_edited(v, p->hash, err);
-	} else {
-		v->policy_fault = *err;
-		v->policy_file = *st;
-	}
-	if (rc == RC_OK) {
-		v->policy = *p;
-		v->policy_file = *st;
-	}
-	free(p);
-	return rc == RC_NOT_FOUND ? RC_FAILED : rc;
+	return v->applying ? finish(v, &usual, err) : RC_OK;
 }
 
+/* The trail has it first. */
 enum rc policies_reload(struct vault *v, struct error *err)
 {
 	struct stat st;
-	if (is_edited(v, &st))
-		return take_edited(v, &st, err);
-	if (!v->policy_fault.text[0])
-		return RC_OK;
-	*err = v->policy_fault;
-	return RC_FAILED;
-}
-
-enum rc policies_refresh(struct vault *v, struct error *err)
-{
-	struct stat st;
-	enum rc rc = v->applying ? finish(v, &usual, err) : RC_OK;
-	if (rc != RC_OK || !is_edited(v, &st))
-		return rc;
-	rc = take_edited(v, &st, err);
-	if (rc == RC_OK || !v->policy_fault.text[0])
-		return rc;
-	log_error("policy-wrong", "what=\"%s\" hint=\"the one before stays in force\"", err->text);
-	err->text[0] = '\0';
-	return RC_OK;
+	struct policy *p = malloc(sizeof *p);
+	ASSERT(p);
+	look(v, &st);
+	enum rc rc = read_file(v, IN_FORCE, p, NULL, NULL, err);
+	if (rc == RC_OK)
+		rc = note_edited(v, p->hash, err);
+	if (rc == RC_OK) {
+		v->policy = *p;
+		v->policy_file = st;
+		v->policy_fault.text[0] = '\0';
+	} else {
+		v->policy_fault = *err;
+	}
+	free(p);
+	return rc == RC_NOT_FOUND ? RC_FAILED : rc;
 }

@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* policies.h: the policy in force, the periods that were applied, and applying others.  Private to src/vault.
  *
- *   STORE/policy.yaml            v->policy   what is recorded, purposes, roles, export: as soon as it is edited
+ *   STORE/policy.yaml            v->policy   what is recorded, purposes, roles, export: as soon as it is read
  *   STORE/vault/policy.applied   v->applied  how long recordings are kept: as of the last `policy apply`
  *
  * So an edited file shortens no recording's life before somebody has been told how many and has said yes.  Applying:
@@ -23,11 +23,12 @@ enum rc policies_load(struct vault *v, struct error *err) MUST_USE;
 /* With the index open: finish what was being applied, keep a copy where there is none, and tell the audit trail that
  * policy.yaml is another than the one last seen. */
 enum rc policies_settle(struct vault *v, struct error *err) MUST_USE;
-/* Before each request of a vault that stays open: finish what an error has stopped, take policy.yaml where it was edited.  One
- * that is wrong is logged, and the one before stays in force. */
-enum rc policies_refresh(struct vault *v, struct error *err) MUST_USE;
-/* Take policy.yaml where it was edited; RC_FAILED with its fault: the one before stays in force. */
+/* Finish what an error has stopped; before each request of a vault that stays open. */
+enum rc policies_resume(struct vault *v, struct error *err) MUST_USE;
+/* Read policy.yaml again; RC_FAILED with its fault: the one before stays in force. */
 enum rc policies_reload(struct vault *v, struct error *err) MUST_USE;
+/* Was policy.yaml edited since it was read? */
+bool policies_edited(const struct vault *v);
 /* Remember policy.yaml as seen. */
 void policies_remember(struct vault *v, struct index_batch *b);
 

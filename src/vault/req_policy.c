@@ -88,6 +88,7 @@ enum rc req_policy_show(const struct request *q, struct error *err)
 			      "applied", same, "retention", retention_json(applied),
 			      "retention_edited", same ? json_null() : retention_json(p));
 	(void)err;
+	json_object_set_new(o, "edited", json_boolean(policies_edited(q->v)));
 	json_object_set_new(o, "fault", call_json_text(q->v->policy_fault.text));
 	json_object_set_new(o, "grace_days", json_integer(p->grace_days));
 	json_object_set_new(o, "purposes", purposes_json(p));

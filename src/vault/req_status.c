@@ -10,6 +10,7 @@
 #include "vault/hold.h"
 #include "vault/holds.h"
 #include "vault/parts.h"
+#include "vault/policies.h"
 #include "vault/purge.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
@@ -245,6 +246,7 @@ static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 	json_object_set_new(o, "policy_hash", json_string(v->policy.hash));
 	json_object_set_new(o, "policy_applied",
 			    json_boolean(strcmp(v->policy.hash, v->applied.hash) == 0));
+	json_object_set_new(o, "policy_edited", json_boolean(policies_edited(v)));
 	json_object_set_new(o, "policy_fault", call_json_text(v->policy_fault.text));
 	json_object_set_new(o, "unattended", json_boolean(v->keys.has_audio));
 	json_object_set_new(o, "recorder_id", json_string(recorder));

@@ -366,7 +366,7 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 		*err = q->v->index_fault;
 		return RC_DAMAGED;
 	}
-	enum rc rc = policies_refresh(q->v, err);
+	enum rc rc = policies_resume(q->v, err);
 	if (rc == RC_OK)
 		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)

@@ -77,8 +77,9 @@
  *                                                                  "classes":[{"class","days","months","default"}],"time_zone"},
  *                                                                  "retention_edited","grace_days","purposes":[{"purpose",
  *                                                                  "roles"}],"two_persons","plain_export",
- *                                                                  "max_share_percent","record":{...}}: the periods that were
- *                                                                  applied, and those of an edited file (null: applied)
+ *                                                                  "max_share_percent","record":{...},"edited","fault"}: the
+ *                                                                  periods that were applied, and those of the file (null: they
+ *                                                                  are); is the file another than was read, was it wrong
  *   policy-check text                                              {"policy","from","to","applied","longer","shorter","same",
  *                                                                  "expired","held","unknown_class","recorder_running"}: what
  *                                                                  that policy (absent: policy.yaml as it was edited) makes of

@@ -585,6 +585,46 @@ def killed_while_it_applies_one_policy_or_the_other_is_in_force(bench):
 
 
 @test
+def a_service_applies_what_its_clients_send(bench):
+    store = some_calls(bench)
+    with Running(bench, store) as service:
+        r = store.callspan("policy", "apply", period(bench, "{ days: 7 }", "week.yaml"), ok=(1,))
+        check("shortens the life of 3 recordings" in one_line(r), "%s", r.err)
+        # as large as a file may be
+        large = period(bench, "{ days: 90 }", "large.yaml")
+        with open(large, "a") as f:
+            f.write("#" * (65536 - os.path.getsize(large)))
+        r = store.callspan("policy", "apply", large)
+        check("longer: 3, shorter: 0," in r.out, "%s", r.out)
+        all_kept(store, 90)
+        # what is edited counts when the service is told, and for no life before it is applied
+        set_policy(store, period(bench, "{ days: 7 }", "week.yaml"))
+        check("since the service read it" in store.callspan("policy", "show").out, "show does not tell")
+        service.p.send_signal(signal.SIGHUP)
+        service.wait_for("policy-read")
+        check("not applied" in store.callspan("policy", "show").out, "show does not tell")
+        all_kept(store, 90)
+        store.callspan("policy", "apply", "--yes")
+        all_kept(store, 7)
+        check("edited" not in store.callspan("policy", "show").out, "show tells of an edited file")
+    all_kept(store, 7)
+
+
+class Running:
+    """A service for a while."""
+
+    def __init__(self, bench, store):
+        self.service = Process(bench, program("callspan"), "--store", store.path, "serve")
+
+    def __enter__(self):
+        self.service.wait_for("serving", 30)
+        return self.service
+
+    def __exit__(self, *why):
+        self.service.stop()
+
+
+@test
 def a_recorder_that_runs_is_told_of(bench):
     wire, store = Wire(bench), bench.store()
     never = policy_file(bench, "record: { never: [ 2001 ] }\n", "never.yaml")

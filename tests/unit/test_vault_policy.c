@@ -150,9 +150,15 @@ static void edited_file_counts_for_purposes_at_once_and_for_no_life(void **state
 		   "{ policy: edited, retention: { default: standard, classes: { standard: { days: "
 		   "7 } } "
 		   "}, purposes: [ training ], export: { plain: refuse } }\n");
-	/* in a vault that stays open, too */
+	/* in a vault that stays open, when it is told */
 	assert_int_equal(test_ask(t, "{'request':'policy-show'}"), RC_OK);
 	const json_t *o = test_reply(t, 0);
+	assert_string_equal(test_text(o, "policy"), "lab");
+	assert_true(json_is_true(json_object_get(o, "edited")));
+	assert_int_equal(vault_reload(t->v, &t->err), RC_OK);
+	assert_int_equal(test_ask(t, "{'request':'policy-show'}"), RC_OK);
+	o = test_reply(t, 0);
+	assert_true(json_is_false(json_object_get(o, "edited")));
 	assert_string_equal(test_text(o, "policy"), "edited");
 	assert_true(json_is_false(json_object_get(o, "applied")));
 	assert_string_equal(test_text(json_object_get(o, "retention"), "policy"), "lab");
@@ -176,6 +182,8 @@ static void file_that_was_broken_meanwhile_leaves_the_one_before_in_force(void *
 	struct test_vault *t = *state;
 	char *good = text_of(t, "policy.yaml");
 	write_text(t, "policy.yaml", "policy: x\nretention: 5\n");
+	assert_int_equal(vault_reload(t->v, &t->err), RC_FAILED);
+	assert_non_null(strstr(t->err.text, ":2:12: "));
 	assert_int_equal(test_ask(t, "{'request':'policy-show'}"), RC_OK);
 	const json_t *o = test_reply(t, 0);
 	assert_non_null(strstr(test_text(o, "fault"), "policy.yaml:2:12: "));
@@ -186,6 +194,7 @@ static void file_that_was_broken_meanwhile_leaves_the_one_before_in_force(void *
 	assert_int_equal(test_ask(t, "{'request':'policy-apply'}"), RC_FAILED);
 	assert_non_null(strstr(t->err.text, ":2:12: "));
 	write_text(t, "policy.yaml", good);
+	assert_int_equal(vault_reload(t->v, &t->err), RC_OK);
 	assert_int_equal(test_ask(t, "{'request':'policy-show'}"), RC_OK);
 	assert_true(json_is_null(json_object_get(test_reply(t, 0), "fault")));
 	assert_int_equal(test_audited(t, "policy-changed", NULL), 0);
