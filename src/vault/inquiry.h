@@ -23,7 +23,6 @@
 #define INQUIRY_TEXT  500 /* bytes of a reason or note */
 #define INQUIRY_NAME  16  /* "R-4294967295" */
 #define INQUIRY_CALLS 10000
-#define INQUIRY_MUTES 32 /* redactions of a call */
 
 enum inquiry_kind { INQUIRY_SUBJECT_ACCESS, INQUIRY_AUTHORITY };
 enum inquiry_state {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
 /* inquiry_assess.c: what is to become of one call of a request: released, redacted, withheld.  On the vault's thread. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vault/access.h"
 #include "vault/inquiry.h"
-
-#define OFFSET_MOST 1e6 /* seconds */
+#include "vault/opening.h"
 
 /* Why a recording is not given. */
 static const char *const grounds[] = { "third-party", "privilege", "crime-prevention",
@@ -31,45 +31,6 @@ enum rc inquiry_named_call(struct inquiry_doing *d, inquiry_call **out, struct e
 	return rc;
 }
 
-/* Seconds of "[[H:]M:]S"; moves on. */
-static bool take_offset(const char **text, double *seconds)
-{
-	const char *at = *text;
-	char *end;
-	*seconds = 0;
-	for (int part = 0; part < 3; part++) {
-		if (*at < '0' || *at > '9')
-			return false;
-		size_t len = strspn(at, "0123456789.");
-		*seconds = *seconds * 60 + strtod(at, &end);
-		if (end != at + len)
-			return false;
-		*text = end;
-		if (*end != ':')
-			return *seconds < OFFSET_MOST;
-		at = end + 1;
-	}
-	return false;
-}
-
-/* "SIDE:FROM-TO" -> the same in seconds. */
-static bool read_redaction(const char *text, char out[64])
-{
-	static const char *const sides[] = { "caller", "callee", "both" };
-	double from, to;
-	for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
-		size_t len = strlen(sides[i]);
-		const char *at = text + len + 1;
-		if (strncmp(text, sides[i], len) != 0 || text[len] != ':')
-			continue;
-		if (!take_offset(&at, &from) || *at++ != '-' || !take_offset(&at, &to) || *at)
-			return false;
-		snprintf(out, 64, "%s:%.3f-%.3f", sides[i], from, to);
-		return to > from;
-	}
-	return false;
-}
-
 static void clear_redactions(inquiry_call *c)
 {
 	for (size_t i = 0; i < c->n_redactions; i++)
@@ -79,30 +40,33 @@ static void clear_redactions(inquiry_call *c)
 	c->n_redactions = 0;
 }
 
+/* Spelled as replay and export take them. */
+static void put_redactions(inquiry_call *c, const struct mute *mutes, unsigned count)
+{
+	c->redactions = calloc(count, sizeof(char *));
+	ASSERT(c->redactions);
+	for (; c->n_redactions < count; c->n_redactions++) {
+		const struct mute *m = &mutes[c->n_redactions];
+		ASSERT(asprintf(&c->redactions[c->n_redactions], "%s:%.3f-%.3f", mute_side(m),
+				m->from_s, m->to_s) > 0);
+	}
+}
+
 static enum rc take_redactions(const struct request *q, inquiry_call *c, struct error *err)
 {
+	struct mute mutes[MUTES];
+	unsigned count;
 	const json_t *list = json_object_get(q->body, "redact");
-	size_t count = json_is_array(list) ? json_array_size(list) : 0;
 	clear_redactions(c);
 	if (c->decision != INQUIRY_REDACT)
 		return list ? error_set(err, RC_USAGE, "redact: only where the decision is redact")
 			    : RC_OK;
-	if (!count || count > INQUIRY_MUTES)
-		return error_set(err, RC_USAGE, "redact: from 1 to %d of SIDE:FROM-TO are wanted",
-				 INQUIRY_MUTES);
-	c->redactions = calloc(count, sizeof *c->redactions);
-	ASSERT(c->redactions);
-	for (size_t i = 0; i < count; i++) {
-		char text[64];
-		const char *given = json_string_value(json_array_get(list, i));
-		if (!given || !read_redaction(given, text))
-			return error_set(err, RC_USAGE,
-					 "redact: caller, callee or both, and from where to where: "
-					 "callee:1:05-1:20");
-		c->redactions[c->n_redactions] = strdup(text);
-		ASSERT(c->redactions[c->n_redactions++]);
-	}
-	return RC_OK;
+	enum rc rc = mute_read(list, mutes, &count, err);
+	if (rc == RC_OK && !count)
+		rc = error_set(err, RC_USAGE, "redact: what? SIDE:FROM-TO is wanted");
+	if (rc == RC_OK)
+		put_redactions(c, mutes, count);
+	return rc;
 }
 
 static enum rc take_ground(const struct request *q, inquiry_call *c, const char *note,

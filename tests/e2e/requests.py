@@ -212,7 +212,7 @@ def wrong_steps_are_one_line_and_change_nothing(bench):
         (("close", "R-1"), 1, "not authorised yet"),
         (("assess", "R-1", call), 2, "--release"),
         (("assess", "R-1", call, "--withhold", "mood"), 2, "third-party"),
-        (("assess", "R-1", call, "--redact", "caller:5-2"), 2, "caller, callee or both"),
+        (("assess", "R-1", call, "--redact", "caller:5-2"), 2, "ends before it begins"),
         (("assess", "R-1", other, "--release"), 2, "not one of R-1"),
         (("assess", "R-1"), 2, "one or more calls"),
         (("refuse", "R-1", "--ground", "withdrawn"), 2, "reason"),

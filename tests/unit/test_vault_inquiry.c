@@ -157,6 +157,11 @@ static void opening_finds_and_freezes_the_calls_of_the_party(void **state)
 		assert_true(held(t, n));
 	assert_false(held(t, OF_PARTY));
 	assert_int_equal(test_audited(t, "request-open", "done"), 1);
+	assert_int_equal(test_ask(t, "{'request':'show','id':'%s'}", ids[0]), RC_OK);
+	const json_t *holders =
+		json_object_get(json_object_get(test_reply(t, 0), "retention"), "holds");
+	assert_int_equal(json_array_size(holders), 1);
+	assert_string_equal(json_string_value(json_array_get(holders, 0)), "R-1");
 	open_kind(t, "authority");
 	assert_string_equal(test_text(test_reply(t, 0), "inquiry"), "R-2");
 	/* and the calls tell what freezes them */
