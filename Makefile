@@ -171,7 +171,7 @@ install: all ## install programs, manual pages, profiles and units under PREFIX
 	install -m 755 $(B)/callspan $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 conf/policies/*.yaml $(DESTDIR)$(PREFIX)/share/callspan/policies/
 	test -e $(DESTDIR)/etc/callspan/callspan.yaml || install -m 644 $(B)/callspan.yaml $(DESTDIR)/etc/callspan/
-	install -m 644 conf/callspand.service conf/callspan.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 644 conf/callspand.service conf/callspan.service conf/callspan-purge.service conf/callspan-purge.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 644 $(B)/callspand.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 man/callspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 

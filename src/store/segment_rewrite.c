@@ -27,8 +27,7 @@
 struct writing {
 	int fd;
 	char path[STORE_PATH];
-	uint8_t *buffer; /* owned */
-	size_t used;
+	size_t used;  /* of the buffer */
 	uint64_t end; /* bytes, with what lies in the buffer */
 	struct digest *since;
 	uint64_t records;
@@ -36,6 +35,7 @@ struct writing {
 	size_t table_used, table_room;
 	struct segment_rewritten *out;
 	struct error *err;
+	uint8_t buffer[BUFFER];
 };
 
 static enum rc new_path(char out[STORE_PATH], const char *seg_path, struct error *err)
@@ -92,9 +92,11 @@ static enum rc put_record(struct writing *w, const uint8_t *record, const struct
 static void note(struct writing *w, const struct segment_record *r)
 {
 	if (w->table_used == w->table_room) {
-		w->table_room = w->table_room ? 2 * w->table_room : 1024;
-		w->table = realloc(w->table, w->table_room * sizeof *w->table);
-		ASSERT(w->table);
+		size_t room = w->table_room ? 2 * w->table_room : 1024;
+		struct footer_entry *table = realloc(w->table, room * sizeof *table);
+		ASSERT(table);
+		w->table = table;
+		w->table_room = room;
 	}
 	w->table[w->table_used++] = (struct footer_entry){ .offset = w->end,
 							   .slot = r->slot,
@@ -133,7 +135,9 @@ static enum rc put_living(struct writing *w, struct segment *s, uint64_t *attest
 		if (!r.attested && *attested_to == UINT64_MAX)
 			*attested_to = w->end;
 		note(w, &r);
-		ASSERT(!layout_record_get(s->bytes, s->size, r.offset, &r, &h));
+		if (layout_record_get(s->bytes, s->size, r.offset, &r, &h))
+			return error_set(w->err, RC_DAMAGED, "%s changes while it is read",
+					 s->name);
 		rc = put_record(w, s->bytes + r.offset, &h);
 	}
 	return rc;
@@ -206,38 +210,47 @@ static enum rc write_segment(struct writing *w, struct segment *s, struct segmen
 	return rc;
 }
 
-enum rc segment_rewrite(struct segment *s, const char *seg_path, const struct sign_pair *sign,
-			int64_t now_us, struct segment_rewritten *out, struct error *err)
+static enum rc write_new(struct writing *w, struct segment *s, const struct sign_pair *sign,
+			 int64_t now_us)
 {
-	struct writing w = { .out = out, .err = err };
 	struct segment_start start = s->start;
 
-	memset(out, 0, sizeof *out);
-	enum rc rc = new_path(w.path, seg_path, err);
-	if (rc != RC_OK)
-		return rc;
 	start.rewritten = true;
 	start.rewritten_us = now_us;
 	memcpy(start.vault_public, sign->public_key, 32);
-	(void)unlink(w.path);
-	w.fd = open(w.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (w.fd < 0)
-		return error_errno(err, RC_FAILED, errno, "%s", w.path);
-	w.buffer = malloc(BUFFER);
-	w.since = digest_new();
-	out->first = calloc((size_t)segment_slots(s) + 1, sizeof *out->first);
-	out->last = calloc((size_t)segment_slots(s) + 1, sizeof *out->last);
-	ASSERT(w.buffer && w.since && out->first && out->last);
-	rc = write_segment(&w, s, &start, sign);
-	digest_free(w.since);
-	free(w.buffer);
-	free(w.table);
-	if (close(w.fd) != 0 && rc == RC_OK)
-		rc = error_errno(err, RC_FAILED, errno, "%s", w.path);
-	if (rc != RC_OK) {
-		(void)unlink(w.path);
+	(void)unlink(w->path);
+	w->fd = open(w->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (w->fd < 0)
+		return error_errno(w->err, RC_FAILED, errno, "%s", w->path);
+	w->since = digest_new();
+	w->out->first = calloc((size_t)segment_slots(s) + 1, sizeof *w->out->first);
+	w->out->last = calloc((size_t)segment_slots(s) + 1, sizeof *w->out->last);
+	ASSERT(w->since && w->out->first && w->out->last);
+	enum rc rc = write_segment(w, s, &start, sign);
+	digest_free(w->since);
+	free(w->table);
+	if (close(w->fd) != 0 && rc == RC_OK)
+		rc = error_errno(w->err, RC_FAILED, errno, "%s", w->path);
+	if (rc != RC_OK)
+		(void)unlink(w->path);
+	return rc;
+}
+
+enum rc segment_rewrite(struct segment *s, const char *seg_path, const struct sign_pair *sign,
+			int64_t now_us, struct segment_rewritten *out, struct error *err)
+{
+	struct writing *w = calloc(1, sizeof *w);
+
+	ASSERT(w);
+	memset(out, 0, sizeof *out);
+	w->out = out;
+	w->err = err;
+	enum rc rc = new_path(w->path, seg_path, err);
+	if (rc == RC_OK)
+		rc = write_new(w, s, sign, now_us);
+	if (rc != RC_OK)
 		segment_rewrite_free(out);
-	}
+	free(w);
 	return rc;
 }
 

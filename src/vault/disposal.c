@@ -15,13 +15,11 @@
 #include "vault/reviews.h"
 #include "vault/traces.h"
 
-typedef Callspan__Disposal__DisposalRow row_message;
-typedef Callspan__Disposal__DisposalNote note_message;
 typedef Callspan__Disposal__DisposalBatch batch_message;
 
 #define PIECE ((size_t)4 << 20) /* of the file that is read at once */
 
-static const char note_key[] = "disposals", batch_key[] = "destroying";
+static const char batch_key[] = "destroying";
 
 static const struct {
 	const char *name, *prose;
@@ -31,6 +29,7 @@ static const struct {
 	[DISPOSAL_RESTORED] = { "restored", "it had been destroyed, and a backup brought it back" },
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
+_Static_assert(KINDS == DISPOSAL_KINDS, "a name for each kind");
 
 const char *disposal_kind_name(enum disposal_kind k)
 {
@@ -59,64 +58,20 @@ struct doom {
 	struct error *err;
 };
 
-/* ---- rows -------------------------------------------------------------------------------------- */
-
-static void row_key(uint8_t key[17], const struct uuid *id)
-{
-	key[0] = 'd';
-	memcpy(key + 1, id->b, 16);
-}
-
-static void put_row(struct index_batch *b, struct disposal *d)
-{
-	uint8_t key[17], value[512];
-	row_message m;
-	callspan__disposal__disposal_row__init(&m);
-	m.destroyed_us = d->destroyed_us;
-	m.kind = d->kind;
-	m.state = d->state;
-	m.segment = d->segment;
-	m.slot = d->slot;
-	m.retention_class = d->class;
-	m.start_us = d->start_us;
-	m.end_us = d->end_us;
-	m.expiry_us = d->expiry_us;
-	ASSERT(callspan__disposal__disposal_row__get_packed_size(&m) <= sizeof value);
-	size_t len = callspan__disposal__disposal_row__pack(&m, value);
-	row_key(key, &d->id);
-	index_batch_put(b, INDEX_META, key, sizeof key, value, len);
-}
-
-static bool unpack_row(struct disposal *d, const uint8_t *value, size_t len)
-{
-	row_message *m = callspan__disposal__disposal_row__unpack(NULL, len, value);
-	if (!m)
-		return false;
-	d->destroyed_us = m->destroyed_us;
-	d->kind = m->kind < KINDS ? (enum disposal_kind)m->kind : DISPOSAL_EXPIRED;
-	d->state = m->state == DISPOSAL_LIVE ? DISPOSAL_LIVE : DISPOSAL_DONE;
-	snprintf(d->segment, sizeof d->segment, "%s", m->segment);
-	d->slot = m->slot;
-	snprintf(d->class, sizeof d->class, "%s", m->retention_class);
-	d->start_us = m->start_us;
-	d->end_us = m->end_us;
-	d->expiry_us = m->expiry_us;
-	callspan__disposal__disposal_row__free_unpacked(m, NULL);
-	return true;
-}
+/* ---- looking up ------------------------------------------------------------------------------- */
 
 bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out)
 {
 	uint8_t key[17], *value;
 	size_t len;
 	struct error ignored; /* index_health() keeps it */
-	row_key(key, id);
+	disposal_row_key(key, id);
 	if (index_get(v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
 		return false;
 	if (out) {
 		memset(out, 0, sizeof *out);
 		out->id = *id;
-		(void)unpack_row(out, value, len);
+		(void)disposal_row_unpack(out, value, len);
 	}
 	free(value);
 	return true;
@@ -135,17 +90,6 @@ bool disposal_named(struct vault *v, const char *text, struct error *err)
 	error_set(err, RC_FAILED, "this recording was destroyed on %.10s (%s)", when,
 		  kinds[d.kind].prose);
 	return true;
-}
-
-static void put_note(struct index_batch *b, uint64_t bytes, uint64_t count)
-{
-	note_message m;
-	uint8_t value[32];
-	callspan__disposal__disposal_note__init(&m);
-	m.bytes = bytes;
-	m.count = count;
-	size_t len = callspan__disposal__disposal_note__pack(&m, value);
-	index_batch_put(b, INDEX_META, note_key, sizeof note_key - 1, value, len);
 }
 
 /* ---- collecting -------------------------------------------------------------------------------- */
@@ -390,7 +334,7 @@ static enum rc exchange_rows(struct doom *m, struct index_batch *b, uint64_t *co
 		rc = reviews_forget(v, b, &x->d.id, m->err);
 		if (erasures)
 			erasure_forget(v, b, &x->d.id);
-		put_row(b, &x->d);
+		disposal_row_put(b, &x->d);
 		*last = x;
 		++*count;
 	}
@@ -413,7 +357,7 @@ static enum rc commit(struct doom *m, const char *text, size_t len)
 	}
 	index_batch_delete(b, INDEX_META, batch_key, sizeof batch_key - 1);
 	if (last) {
-		put_note(b, v->disposals_end + len, v->disposals_count + count);
+		disposal_row_note(b, v->disposals_end + len, v->disposals_count + count);
 		note_destroyed(m, b, count, last, text, len);
 	}
 	rc = audit_commit(v, b, m->err);
@@ -514,25 +458,6 @@ enum rc disposal_destroy(struct vault *v, const struct uuid *ids, size_t n, enum
 }
 
 /* ---- settling ---------------------------------------------------------------------------------- */
-
-static enum rc read_note(struct vault *v, struct error *err)
-{
-	uint8_t *value;
-	size_t len;
-	v->disposals_end = v->disposals_count = 0;
-	enum rc rc =
-		index_get(v->index, INDEX_META, note_key, sizeof note_key - 1, &value, &len, err);
-	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	note_message *m = callspan__disposal__disposal_note__unpack(NULL, len, value);
-	free(value);
-	if (!m)
-		return error_set(err, RC_DAMAGED, "the note of destroyed recordings is damaged");
-	v->disposals_end = m->bytes;
-	v->disposals_count = m->count;
-	callspan__disposal__disposal_note__free_unpacked(m, NULL);
-	return RC_OK;
-}
 
 /* A line of the file, and the row that its recording still has. */
 static enum rc take_line(struct doom *m, const char *line, size_t len)
@@ -674,50 +599,11 @@ static enum rc settle_batch(struct vault *v, struct error *err)
 enum rc disposal_settle(struct vault *v, struct error *err)
 {
 	v->disposals_open = false;
-	enum rc rc = read_note(v, err);
+	enum rc rc = disposal_row_read_note(v, err);
 	if (rc == RC_OK)
 		rc = settle_lines(v, err);
 	if (rc == RC_OK)
 		rc = settle_batch(v, err);
 	v->disposals_open = rc != RC_OK;
-	return rc;
-}
-
-/* ---- a new index ------------------------------------------------------------------------------- */
-
-static enum rc replay_piece(struct index *index, const char *text, size_t len, uint64_t *count,
-			    struct error *err)
-{
-	struct index_batch *b = index_batch_new(index);
-	for (const char *at = text; at < text + len;) {
-		const char *end = memchr(at, '\n', (size_t)(text + len - at));
-		struct disposal d;
-		if (disposal_file_parse(&d, at, (size_t)(end - at))) {
-			d.state = DISPOSAL_DONE;
-			put_row(b, &d);
-			++*count;
-		} else {
-			log_error("disposals-damaged", "what=\"a line that is none\"");
-		}
-		at = end + 1;
-	}
-	return index_batch_commit(b, err);
-}
-
-enum rc disposal_replay(struct vault *v, struct index *index, struct index_batch *last,
-			struct error *err)
-{
-	uint64_t at = 0, count = 0;
-	size_t len = 1;
-	enum rc rc = RC_OK;
-	while (rc == RC_OK && len) {
-		char *text;
-		rc = disposal_file_read(v, at, PIECE, &text, &len, err);
-		if (rc == RC_OK && len)
-			rc = replay_piece(index, text, len, &count, err);
-		at += len;
-		free(text);
-	}
-	put_note(last, at, count);
 	return rc;
 }

@@ -26,6 +26,7 @@ enum disposal_kind {
 	DISPOSAL_ERASED,  /* before its time, by people's decision */
 	DISPOSAL_RESTORED /* it had been destroyed, and a backup brought it back */
 };
+#define DISPOSAL_KINDS 3
 const char *disposal_kind_name(enum disposal_kind k);
 
 enum disposal_state {
@@ -83,9 +84,15 @@ bool disposal_named(struct vault *v, const char *text, struct error *err);
 /* When the vault is opened, and before anything is destroyed: finish what was begun.  RC_DAMAGED: the file is shorter than it
  * was. */
 enum rc disposal_settle(struct vault *v, struct error *err) MUST_USE;
-/* Put all disposals of the file into a new index; the note of them goes into `last`, which is committed after. */
-enum rc disposal_replay(struct vault *v, struct index *index, struct index_batch *last,
-			struct error *err) MUST_USE;
+/* ---- disposal_row.c: rows of the index ------------------------------------------------------- */
+
+void disposal_row_key(uint8_t key[17], const struct uuid *id);
+void disposal_row_put(struct index_batch *b, struct disposal *d);
+bool disposal_row_unpack(struct disposal *d, const uint8_t *value, size_t len);
+/* So much of the file is known to the index, with so many recordings. */
+void disposal_row_note(struct index_batch *b, uint64_t bytes, uint64_t count);
+/* The same into v->disposals_end and disposals_count. */
+enum rc disposal_row_read_note(struct vault *v, struct error *err) MUST_USE;
 
 /* ---- disposal_file.c: STORE/vault/disposals ------------------------------------------------ */
 
@@ -107,5 +114,8 @@ enum rc disposal_file_read(struct vault *v, uint64_t at, size_t most, char **tex
 /* 0: there is no file. */
 uint64_t disposal_file_size(const struct vault *v);
 enum rc disposal_file_cut(struct vault *v, uint64_t at, struct error *err) MUST_USE;
+/* Put all disposals of the file into a new index; the note of them goes into `last`, which is committed after. */
+enum rc disposal_file_replay(struct vault *v, struct index *index, struct index_batch *last,
+			     struct error *err) MUST_USE;
 
 #endif

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "vault/disposal.h"
 
 #define DISPOSALS_FILE "vault/disposals"
 #define FIELDS         11
+#define REPLAY_PIECE   ((size_t)4 << 20)
 
 /* ---- lines ------------------------------------------------------------------------------------- */
 
@@ -182,4 +184,43 @@ enum rc disposal_file_cut(struct vault *v, uint64_t at, struct error *err)
 	if (truncate(path, (off_t)at) != 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	return RC_OK;
+}
+
+/* ---- a new index ------------------------------------------------------------------------------- */
+
+static enum rc replay_piece(struct index *index, const char *text, size_t len, uint64_t *count,
+			    struct error *err)
+{
+	struct index_batch *b = index_batch_new(index);
+	for (const char *at = text; at < text + len;) {
+		const char *end = memchr(at, '\n', (size_t)(text + len - at));
+		struct disposal d;
+		if (disposal_file_parse(&d, at, (size_t)(end - at))) {
+			d.state = DISPOSAL_DONE;
+			disposal_row_put(b, &d);
+			++*count;
+		} else {
+			log_error("disposals-damaged", "what=\"a line that is none\"");
+		}
+		at = end + 1;
+	}
+	return index_batch_commit(b, err);
+}
+
+enum rc disposal_file_replay(struct vault *v, struct index *index, struct index_batch *last,
+			     struct error *err)
+{
+	uint64_t at = 0, count = 0;
+	size_t len = 1;
+	enum rc rc = RC_OK;
+	while (rc == RC_OK && len) {
+		char *text;
+		rc = disposal_file_read(v, at, REPLAY_PIECE, &text, &len, err);
+		if (rc == RC_OK && len)
+			rc = replay_piece(index, text, len, &count, err);
+		at += len;
+		free(text);
+	}
+	disposal_row_note(last, at, count);
+	return rc;
 }

@@ -256,7 +256,7 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 		rc = m->rescued ? ledger_append(m->v, m->batch, err)
 				: ledger_replay(m->v, m->batch, err);
 	if (rc == RC_OK)
-		rc = disposal_replay(m->v, m->index, m->batch, err);
+		rc = disposal_file_replay(m->v, m->index, m->batch, err);
 	if (rc == RC_OK) {
 		note_rebuilt(m, who);
 		rc = index_batch_commit(m->batch, err);
