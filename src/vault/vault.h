@@ -88,6 +88,12 @@
  *                                                                  any without `yes`, or is not the policy of that hash
  *   status                                                         one object
  *   reindex                                                        {"calls":n,"segments":n}
+ *   purge   dry_run verify yes                                     {"due","total_before","destroyed","absent","failed","held","bytes",
+ *                                                                  "bytes_freed","segments_removed","segments_rewritten","until",
+ *                                                                  "oldest","newest","by_class","stages_ms","report","searched",
+ *                                                                  "traces"}; of a dry run {"dry_run","due","held","total","bytes",
+ *                                                                  "until","by_class","would_refuse"}; RC_FAILED: a guard refuses
+ *   erase   id* reason|confirm|cancel passphrase                   {"id","state": "erased", "asked" or "cancelled"}
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
  *                                                                  when id one more: {"call","ok","what","attested","digest",...};
  *                                                                  RC_DAMAGED when any is not ok
