@@ -320,8 +320,8 @@ static enum rc add_strangers(struct name_list *l, struct vault *v, struct error 
 	enum rc rc = add_folder(&there, v, SEGMENT_IN_VAULT, EXT_SEG, err);
 	add_keys(&known, v, INDEX_SEGMENTS, ""); /* in order */
 	for (size_t i = 0; i < there.count; i++) {
-		if (!bsearch(&there.names[i], known.names, known.count, sizeof *known.names,
-			     by_name))
+		if (!known.count || !bsearch(&there.names[i], known.names, known.count,
+					     sizeof *known.names, by_name))
 			add_name(l, there.names[i]);
 	}
 	segments_names_free(there.names, there.count);
