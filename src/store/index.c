@@ -173,6 +173,22 @@ void index_close(struct index *x)
 	free(x);
 }
 
+enum rc index_checkpoint(struct index *x, const char *dir, struct error *err)
+{
+	char *text = NULL;
+	rocksdb_checkpoint_t *c = rocksdb_checkpoint_object_create(x->db, &text);
+	/* 0: what is in memory only is written to a file first, so that no log need be copied. */
+	if (c)
+		rocksdb_checkpoint_create(c, dir, 0, &text);
+	if (c)
+		rocksdb_checkpoint_object_destroy(c);
+	if (c && !text)
+		return RC_OK;
+	enum rc rc = error_set(err, RC_FAILED, "index, copy to %s: %s", dir, text ? text : "none");
+	rocksdb_free(text);
+	return rc;
+}
+
 enum rc index_health(const struct index *x, struct error *err)
 {
 	if (x->failed)

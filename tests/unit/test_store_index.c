@@ -231,6 +231,28 @@ static void index_that_lost_a_file_is_damaged(void **state)
 	assert_int_equal(index_open(&x, f->dir, false, 0, &f->err), RC_DAMAGED);
 }
 
+static void copy_stands_as_it_was_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct index *live = f->x;
+	char dir[96];
+	put(f, INDEX_CALLS, "a", "1");
+	put(f, INDEX_AUDIT, "b", "2");
+	snprintf(dir, sizeof dir, "%s/copy", f->dir);
+	assert_int_equal(index_checkpoint(live, dir, &f->err), RC_OK);
+	assert_int_equal(index_checkpoint(live, dir, &f->err), RC_FAILED); /* it is there */
+	put(f, INDEX_CALLS, "a", "3");
+	put(f, INDEX_CALLS, "c", "4");
+	assert_int_equal(index_open(&f->x, dir, false, 0, &f->err), RC_OK);
+	assert_true(has(f, INDEX_CALLS, "a", "1"));
+	assert_true(has(f, INDEX_AUDIT, "b", "2"));
+	assert_false(has(f, INDEX_CALLS, "c", "4"));
+	index_close(f->x);
+	f->x = live;
+	assert_true(has(f, INDEX_CALLS, "a", "3"));
+	assert_int_equal(index_health(live, &f->err), RC_OK);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], CHILD) == 0)
@@ -247,6 +269,7 @@ int main(int argc, char **argv)
 		TEST(index_is_made_once_and_never_by_opening),
 		TEST(lock_that_cannot_be_opened_is_no_reason_to_wait),
 		TEST(index_that_lost_a_file_is_damaged),
+		TEST(copy_stands_as_it_was_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
