@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/disposal.pb-c.h"
+#include "vault/backup.h"
 #include "vault/erasure.h"
 #include "vault/holds.h"
 #include "vault/reviews.h"
@@ -56,6 +57,7 @@ struct doom {
 	const struct person *who; /* NULL: the system */
 	struct disposal_sum *sum;
 	struct error *err;
+	struct backup_following *following; /* owned; NULL: not yet */
 };
 
 /* ---- looking up ------------------------------------------------------------------------------- */
@@ -75,6 +77,15 @@ bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out)
 	}
 	free(value);
 	return true;
+}
+
+void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id)
+{
+	struct disposal d;
+	if (!disposal_find(v, id, &d) || d.state == DISPOSAL_DONE)
+		return;
+	d.state = DISPOSAL_DONE;
+	disposal_row_put(b, &d);
 }
 
 bool disposal_named(struct vault *v, const char *text, struct error *err)
@@ -209,13 +220,16 @@ static void overwrite_group(struct doom *m, struct doomed *x, size_t n)
 	free(bad);
 }
 
-/* Registered backups follow here, so that no disposal says "destroyed" while a slot lives on in one: branch backup hands the
- * list to backup_follow(), and those whose backup is out of reach stay DISPOSAL_LIVE.  A store without backups has none to
- * wait for. */
+/* Registered backups follow here, so that no disposal says "destroyed" while a slot lives on in one.  A store without
+ * backups has none to wait for. */
 static void follow(struct doom *m)
 {
+	m->following = backup_follow_begin(m->v);
+	for (size_t i = 0; i < m->count; i += group(m->all + i, m->count - i))
+		backup_follow_segment(m->following, m->all[i].d.segment);
+	bool whole = backup_follow_whole(m->following);
 	for (size_t i = 0; i < m->count; i++)
-		m->all[i].d.state = DISPOSAL_DONE;
+		m->all[i].d.state = whole ? DISPOSAL_DONE : DISPOSAL_LIVE;
 }
 
 static void overwrite(struct doom *m)
@@ -365,6 +379,8 @@ static enum rc commit(struct doom *m, const char *text, size_t len)
 		return rc;
 	v->disposals_end += len;
 	v->disposals_count += count;
+	backup_follow_end(m->following, v->disposals_end);
+	m->following = NULL;
 	for (size_t i = 0; i < m->count; i++) {
 		if (m->all[i].gone)
 			add_up(m->sum, &m->all[i]);
@@ -453,6 +469,7 @@ enum rc disposal_destroy(struct vault *v, const struct uuid *ids, size_t n, enum
 		rc = collect(&m, ids, n, kind);
 	if (rc == RC_OK && m.count)
 		rc = destroy(&m, kind);
+	backup_follow_free(m.following);
 	free(m.all);
 	return rc;
 }
@@ -505,6 +522,7 @@ static enum rc apply_lines(struct vault *v, const char *text, size_t len, struct
 		rc = commit(&m, text, len);
 	else
 		v->disposals_end += rc == RC_OK ? len : 0;
+	backup_follow_free(m.following);
 	free(m.all);
 	return rc;
 }

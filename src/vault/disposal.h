@@ -81,6 +81,9 @@ bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out)
 /* The same of an id as people type it; *err says when and why it was destroyed.  False: *err is left as it was. */
 bool disposal_named(struct vault *v, const char *text, struct error *err);
 
+/* Every registered backup has followed it: its row says so. */
+void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id);
+
 /* When the vault is opened, and before anything is destroyed: finish what was begun.  RC_DAMAGED: the file is shorter than it
  * was. */
 enum rc disposal_settle(struct vault *v, struct error *err) MUST_USE;

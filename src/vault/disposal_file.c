@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "vault/backup.h"
 #include "vault/disposal.h"
 
 #define DISPOSALS_FILE "vault/disposals"
@@ -188,15 +189,16 @@ enum rc disposal_file_cut(struct vault *v, uint64_t at, struct error *err)
 
 /* ---- a new index ------------------------------------------------------------------------------- */
 
-static enum rc replay_piece(struct index *index, const char *text, size_t len, uint64_t *count,
-			    struct error *err)
+/* `followed`: so much of it all registered backups have. */
+static enum rc replay_piece(struct index *index, const char *text, size_t len, size_t followed,
+			    uint64_t *count, struct error *err)
 {
 	struct index_batch *b = index_batch_new(index);
 	for (const char *at = text; at < text + len;) {
 		const char *end = memchr(at, '\n', (size_t)(text + len - at));
 		struct disposal d;
 		if (disposal_file_parse(&d, at, (size_t)(end - at))) {
-			d.state = DISPOSAL_DONE;
+			d.state = (size_t)(at - text) < followed ? DISPOSAL_DONE : DISPOSAL_LIVE;
 			disposal_row_put(b, &d);
 			++*count;
 		} else {
@@ -210,14 +212,15 @@ static enum rc replay_piece(struct index *index, const char *text, size_t len, u
 enum rc disposal_file_replay(struct vault *v, struct index *index, struct index_batch *last,
 			     struct error *err)
 {
-	uint64_t at = 0, count = 0;
+	uint64_t at = 0, count = 0, least = 0;
 	size_t len = 1;
-	enum rc rc = RC_OK;
+	enum rc rc = backup_least(v, &least, err);
 	while (rc == RC_OK && len) {
 		char *text;
 		rc = disposal_file_read(v, at, REPLAY_PIECE, &text, &len, err);
 		if (rc == RC_OK && len)
-			rc = replay_piece(index, text, len, &count, err);
+			rc = replay_piece(index, text, len, least > at ? (size_t)(least - at) : 0,
+					  &count, err);
 		at += len;
 		free(text);
 	}

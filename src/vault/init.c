@@ -44,7 +44,7 @@ static enum rc check_absent(const char *store, bool *was_there, struct error *er
 }
 
 /* On these an overwritten key slot stays readable in the old block. */
-static enum rc check_file_system(const char *store, struct error *err)
+enum rc vault_check_overwrites(const char *store, struct error *err)
 {
 	static const struct {
 		unsigned long magic;
@@ -157,7 +157,7 @@ static enum rc copy_policy(const struct vault_init *cfg, struct policy *policy, 
 	return rc;
 }
 
-static enum rc chown_recorder(const char *store, uid_t uid, struct error *err)
+enum rc vault_give_recorder(const char *store, uid_t uid, struct error *err)
 {
 	char dir[STORE_PATH], path[STORE_PATH];
 	disk_path(dir, store, "recorder");
@@ -246,7 +246,7 @@ static enum rc make_parts(const struct vault_init *cfg, struct vault *v, struct 
 {
 	char path[STORE_PATH];
 	bool shared = cfg->recorder_uid != NOT_CHOSEN && cfg->recorder_uid != geteuid();
-	enum rc rc = cfg->allow_cow ? RC_OK : check_file_system(cfg->store, err);
+	enum rc rc = cfg->allow_cow ? RC_OK : vault_check_overwrites(cfg->store, err);
 	if (rc == RC_OK)
 		rc = make_dirs(cfg->store, shared, err);
 	if (rc == RC_OK)
@@ -254,7 +254,7 @@ static enum rc make_parts(const struct vault_init *cfg, struct vault *v, struct 
 	if (rc == RC_OK)
 		rc = make_keys(cfg, &v->keys, err);
 	if (rc == RC_OK && shared && geteuid() == 0)
-		rc = chown_recorder(cfg->store, cfg->recorder_uid, err);
+		rc = vault_give_recorder(cfg->store, cfg->recorder_uid, err);
 	if (rc == RC_OK)
 		rc = make_index(cfg, v, err);
 	if (rc == RC_OK)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "vault/backup.h"
 
 #define MATTERS_FILE "vault/matters.keys"
 #define NONCE        12
@@ -44,8 +45,8 @@ static off_t place_of(uint32_t number)
 }
 
 /* What stands in the place of a destroyed key, twice. */
-static const char destroyed[] = "callspan: this key is destroyed\n";
-_Static_assert(sizeof destroyed - 1 == KEY_BYTES, "fills half a slot");
+const char matter_gone[] = "callspan: this key is destroyed\n";
+_Static_assert(sizeof matter_gone - 1 == KEY_BYTES, "fills half a slot");
 
 static enum rc read_slot(int fd, const char *path, uint32_t number, struct matter_slot *slot,
 			 struct error *err)
@@ -71,7 +72,7 @@ static enum rc read_key(const struct vault *v, uint32_t number, uint8_t key[KEY_
 	if (rc != RC_OK)
 		return rc;
 	check_of(check, number, slot.key);
-	if (memcmp(slot.key, destroyed, KEY_BYTES) == 0)
+	if (memcmp(slot.key, matter_gone, KEY_BYTES) == 0)
 		rc = error_set(err, RC_NOT_FOUND, "this key was destroyed");
 	else if (memcmp(check, slot.check, sizeof check) != 0)
 		rc = error_set(err, RC_DAMAGED, "%s: key %u is damaged", path, number);
@@ -163,10 +164,46 @@ enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err)
 		return error_errno(err, errno == ENOENT ? RC_DAMAGED : RC_FAILED, errno, "%s",
 				   path);
 	enum rc rc = read_slot(fd, path, number, &slot, err);
-	memcpy(slot.key, destroyed, KEY_BYTES);
-	memcpy(slot.check, destroyed, KEY_BYTES);
+	memcpy(slot.key, matter_gone, KEY_BYTES);
+	memcpy(slot.check, matter_gone, KEY_BYTES);
 	if (rc == RC_OK)
 		rc = write_slot(fd, path, number, &slot, err);
+	close(fd);
+	if (rc == RC_OK)
+		backup_follow_matters(v);
+	return rc;
+}
+
+/* ---- backups ------------------------------------------------------------------------------------------------ */
+
+uint32_t matter_count(const struct vault *v)
+{
+	char path[STORE_PATH];
+	uint64_t size = 0;
+	disk_path(path, v->store, MATTERS_FILE);
+	return disk_is_file(path, &size) ? (uint32_t)(size / sizeof(struct matter_slot)) : 0;
+}
+
+enum rc matter_key(const struct vault *v, uint32_t number, uint8_t key[KEY_BYTES],
+		   struct error *err)
+{
+	return read_key(v, number, key, err);
+}
+
+enum rc matter_put(const char *store, uint32_t number, const uint8_t *key, struct error *err)
+{
+	char path[STORE_PATH];
+	struct matter_slot slot;
+	disk_path(path, store, MATTERS_FILE);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	memcpy(slot.key, key ? key : (const uint8_t *)matter_gone, KEY_BYTES);
+	memcpy(slot.check, matter_gone, KEY_BYTES);
+	if (key)
+		check_of(slot.check, number, slot.key);
+	enum rc rc = write_slot(fd, path, number, &slot, err);
+	forget_bytes(&slot, sizeof slot);
 	close(fd);
 	return rc;
 }

@@ -28,4 +28,15 @@ enum rc matter_open(struct vault *v, uint32_t number, const struct uuid *id, con
 /* Overwrite the key in place, sync, read back.  Done again, it does nothing.  RC_DAMAGED: there is no such key. */
 enum rc matter_destroy(struct vault *v, uint32_t number, struct error *err) MUST_USE;
 
+/* For backups, which seal them to keys of their own: how many there are, one of them (as above), and putting one into a
+ * store that is being made (NULL: a destroyed one). */
+uint32_t matter_count(const struct vault *v);
+enum rc matter_key(const struct vault *v, uint32_t number, uint8_t key[KEY_BYTES],
+		   struct error *err) MUST_USE;
+enum rc matter_put(const char *store, uint32_t number, const uint8_t *key,
+		   struct error *err) MUST_USE;
+/* What stands in the place of a destroyed key. */
+#define MATTER_GONE 32
+extern const char matter_gone[MATTER_GONE + 1];
+
 #endif

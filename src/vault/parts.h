@@ -25,6 +25,7 @@
  *   reviews.c    samples, reviews;  draw.c  a draw without bias;  grants.c  rights to hear one call
  *   policies.c   the policy in force, the periods that were applied, applying others
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
+ *   backup*.c    copies of the store that forget what it forgets;  restore.c  a store from one
  *   inquiry*.c   requests of persons and authorities, and the way they go
  *   people.c     who has which role and sees what, and their passphrase boxes
  *   rotate.c     other key pairs for the vault
@@ -510,6 +511,14 @@ enum rc reindex_rebuild(struct vault *v, const struct person *who, struct error 
 
 /* RC_FAILED, with one line, for a store that init did not finish. */
 enum rc vault_check_made(const char *store, struct error *err) MUST_USE;
+/* For restore.c: a store that nobody else opens yet. */
+#define VAULT_RESTORING "restoring" /* STORE/restoring is there until it is whole */
+enum rc vault_open_restoring(struct vault **out, const char *store, int64_t (*now_us)(void *ctx),
+			     void *now_ctx, struct error *err) MUST_USE;
+/* init.c: RC_REFUSED on a file system where an overwritten key stays readable. */
+enum rc vault_check_overwrites(const char *path, struct error *err) MUST_USE;
+/* STORE/recorder and what is in it becomes that user's. */
+enum rc vault_give_recorder(const char *store, uid_t uid, struct error *err) MUST_USE;
 /* The index, the audit trail's head, and the policy against the one last seen.  RC_DAMAGED: no index. */
 enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err) MUST_USE;
 /* RC_REFUSED: the store is another user's. */
@@ -623,6 +632,11 @@ enum rc req_inquiry_list(const struct request *q, struct error *err) MUST_USE;
 enum rc req_inquiry_show(const struct request *q, struct error *err) MUST_USE;
 /* For status: how many are open and overdue, and (but for operators) which. */
 enum rc req_inquiry_tally(const struct request *q, json_t **out, struct error *err) MUST_USE;
+enum rc req_backup(const struct request *q, struct error *err) MUST_USE;
+enum rc req_backup_list(const struct request *q, struct error *err) MUST_USE;
+enum rc req_backup_forget(const struct request *q, struct error *err) MUST_USE;
+/* For status: how many there are, and how far they are behind. */
+enum rc req_backup_tally(const struct request *q, json_t **out, struct error *err) MUST_USE;
 enum rc req_status(const struct request *q, struct error *err) MUST_USE;
 enum rc req_policy_show(const struct request *q, struct error *err) MUST_USE;
 enum rc req_policy_words(const struct request *q, struct error *err) MUST_USE;

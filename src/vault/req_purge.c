@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "vault/backup.h"
 #include "vault/purge.h"
 #include "vault/timekeeper.h"
 #include "vault/traces.h"
@@ -163,14 +164,15 @@ static void compact(struct vault *v, const struct purge_result *r)
 	index_compact(v->index, INDEX_CONVERSATIONS, NULL, 0, NULL, 0);
 }
 
-/* Nothing that was sealed in the slots may stand anywhere any more.  Registered backups are searched with it, once there are
- * any. */
+/* Nothing that was sealed in the slots may stand anywhere any more: here, and in the registered backups within reach. */
 static enum rc search(struct vault *v, struct purge_result *r, struct error *err)
 {
 	int64_t began = clock_mono_ns();
 	r->searched = traces_count(r->sum.traces);
 	enum rc rc =
 		traces_search(r->sum.traces, v->store, &r->traces, r->where, sizeof r->where, err);
+	if (rc == RC_OK && !r->traces)
+		rc = backup_search(v, r->sum.traces, &r->traces, r->where, sizeof r->where, err);
 	r->search_ms = since_ms(began);
 	return rc;
 }
@@ -267,6 +269,8 @@ static enum rc purge(const struct request *q, struct purge_result *r, struct err
 	int64_t began = clock_mono_ns();
 	r->began_us = vault_now_us(q->v);
 	enum rc rc = disposal_settle(q->v, err);
+	if (rc == RC_OK)
+		backup_follow_all(q->v); /* those that were out of reach the last time */
 	if (rc == RC_OK)
 		rc = purge_survey(q->v, &r->survey, err);
 	r->survey_ms = since_ms(began);

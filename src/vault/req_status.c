@@ -292,11 +292,21 @@ static enum rc add_inquiries(const struct request *q, json_t *o, struct error *e
 	return rc;
 }
 
+static enum rc add_backups(const struct request *q, json_t *o, struct error *err)
+{
+	json_t *backups = NULL;
+	enum rc rc = req_backup_tally(q, &backups, err);
+	if (rc == RC_OK)
+		json_object_set_new(o, "backups", backups);
+	return rc;
+}
+
 static enum rc (*const parts[])(const struct request *q, json_t *o, struct error *err) = {
 	add_store,
 	add_calls,
 	add_people,
 	add_inquiries,
+	add_backups,
 };
 
 enum rc req_status(const struct request *q, struct error *err)

@@ -23,6 +23,11 @@ enum rc vault_check_made(const char *store, struct error *err)
 	static const char *const parts[] = { "vault", "recorder", "policy.yaml" };
 	char path[STORE_PATH];
 	struct stat st;
+	disk_path(path, store, VAULT_RESTORING);
+	if (lstat(path, &st) == 0)
+		return error_set(err, RC_FAILED,
+				 "%s was not completely restored: run callspan restore again",
+				 store);
 	disk_path(path, store, "VERSION");
 	if (lstat(path, &st) == 0)
 		return RC_OK;
@@ -62,9 +67,9 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	return rc;
 }
 
-static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
+static enum rc open_parts(struct vault *v, int wait_ms, bool restoring, struct error *err)
 {
-	enum rc rc = vault_check_made(v->store, err);
+	enum rc rc = restoring ? RC_OK : vault_check_made(v->store, err);
 	if (rc == RC_OK)
 		rc = store_check_version(v->store, err);
 	if (rc == RC_OK)
@@ -76,7 +81,9 @@ static enum rc open_parts(struct vault *v, int wait_ms, struct error *err)
 	/* Without its index a store can still be asked for one thing: to make a new one. */
 	if (rc != RC_DAMAGED)
 		return rc;
-	error_set(&v->index_fault, rc, "%.440s (callspan reindex makes a new one)", err->text);
+	error_set(&v->index_fault, rc,
+		  "%.400s (callspan reindex makes a new one; restore takes one from a backup)",
+		  err->text);
 	return RC_OK;
 }
 
@@ -93,7 +100,15 @@ enum rc vault_check_owner(const char *store, struct error *err)
 			 (unsigned)st.st_uid);
 }
 
-enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err)
+/* The clock of a store that is being restored. */
+struct restoring_clock {
+	int64_t (*now_us)(void *ctx);
+	void *ctx;
+};
+
+/* `by` NULL: a store that is whole. */
+static enum rc open_store(struct vault **out, const char *store, int wait_ms,
+			  const struct restoring_clock *by, struct error *err)
 {
 	struct vault *v;
 	if (strlen(store) >= sizeof v->store)
@@ -104,15 +119,29 @@ enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct er
 	(void)madvise(v, sizeof *v, MADV_DONTDUMP);
 	(void)mlock(v, sizeof *v);
 	snprintf(v->store, sizeof v->store, "%s", store);
+	if (by)
+		vault_set_clock(v, by->now_us, by->ctx);
 	enum rc rc = vault_check_owner(v->store, err);
 	if (rc == RC_OK)
-		rc = open_parts(v, wait_ms, err);
+		rc = open_parts(v, wait_ms, by != NULL, err);
 	if (rc != RC_OK) {
 		vault_close(v);
 		return rc;
 	}
 	*out = v;
 	return RC_OK;
+}
+
+enum rc vault_open(struct vault **out, const char *store, int wait_ms, struct error *err)
+{
+	return open_store(out, store, wait_ms, NULL, err);
+}
+
+enum rc vault_open_restoring(struct vault **out, const char *store, int64_t (*now_us)(void *ctx),
+			     void *now_ctx, struct error *err)
+{
+	const struct restoring_clock clock = { now_us, now_ctx };
+	return open_store(out, store, 0, &clock, err);
 }
 
 enum rc vault_configure(struct vault *v, const struct vault_settings *s, struct error *err)

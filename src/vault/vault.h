@@ -50,6 +50,12 @@
  *   hold-cancel-release  hold*                                     the hold, active again
  *   hold-list  all                                                 one object per hold that has not ended, oldest first
  *   hold-show  hold*                                               the hold, and "held_calls": [ids]
+ *   backup  to* passphrase allow_cow                               the folder `to` (a full path) is made, or brought up to date: {"id",
+ *                                                                  "path","made","tried","away","first","segments","copied","kept",
+ *                                                                  "removed","bytes"}; a new one takes a passphrase
+ *   backup-list                                                    one object a registered backup, with "reachable", and "pending" and
+ *                                                                  "pending_matters": what it has not followed
+ *   backup-forget  to* reason*                                     (nothing)
  *   request-open  kind* party* received* reference* since until requester note
  *   request-verify-identity  inquiry* how*        request-extend  inquiry* reason*        request-refresh  inquiry*
  *   request-assess  inquiry* id* decision* redact ground note      request-authorise  inquiry* passphrase
@@ -153,6 +159,32 @@ struct vault_init {
 };
 /* Make a store.  RC_FAILED when it exists; nothing is left behind on failure. */
 enum rc vault_init(const struct vault_init *cfg, struct error *err) MUST_USE;
+
+struct vault_restore {
+	const char *store;
+	const char *backup;     /* folder of the backup */
+	const char *passphrase; /* the backup's */
+	const char *disposals;  /* a file of disposals that are to be carried out too; NULL: none */
+	const char *person;     /* who does it: Unix user name */
+	uid_t recorder_uid;     /* owner of a STORE/recorder that is made; (uid_t)-1: whoever runs this */
+	bool aside;             /* what is in its way gets another name */
+	bool yes;               /* the purge goes past its guards */
+	bool allow_cow;
+	int64_t (*now_us)(void *ctx); /* as vault_set_clock(); NULL: the machine's */
+	void *now_ctx;
+};
+struct vault_restored {
+	int64_t made_us;           /* when the backup was made */
+	uint64_t segments, bytes;  /* copied */
+	uint64_t disposals;        /* lines that the backup did not have */
+	uint64_t purged;           /* recordings whose time had come meanwhile */
+	uint64_t entries;          /* of the audit trail it goes on from */
+	bool reindexed;
+};
+/* Make a store from a backup.  Nobody else opens it before all of it is done; cut short, it is done again.  RC_AGAIN, with
+ * "passphrase needed"; RC_REFUSED: the passphrase is another. */
+enum rc vault_restore(const struct vault_restore *cfg, struct vault_restored *out,
+		      struct error *err) MUST_USE;
 
 struct vault;
 /* Opens index and secrets, waiting up to wait_ms for another process (RC_AGAIN: it is still in use). One line for: no store,

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* backup_segment.c: one segment in a backup: its records as they are, its slots in place.  On the vault's thread. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vault/backup.h"
+
+/* What lies beside a segment and holds no key. */
+static const char *const beside[] = { ".reseal" };
+
+static enum rc place(const struct backup *b, const char *name, const char *ext,
+		     char path[STORE_PATH], struct error *err)
+{
+	int n = snprintf(path, STORE_PATH, "%s/" BACKUP_SEGMENTS "/%s%s", b->path, name, ext);
+	return n > 0 && n < STORE_PATH ? RC_OK
+				       : error_set(err, RC_FAILED, "the backup's path is too long");
+}
+
+enum rc backup_mark_stale(const struct backup *b, struct error *err)
+{
+	char path[STORE_PATH];
+	disk_path(path, b->path, BACKUP_STALE);
+	if (disk_is_file(path, NULL))
+		return RC_OK;
+	enum rc rc = disk_create(path, "", 0, 0600, err);
+	return rc == RC_OK ? disk_sync_dir(b->path, err) : rc;
+}
+
+/* Where one of its files lies here: the vault's counts. */
+static bool find_here(const struct vault *v, const char *name, const char *ext,
+		      char path[STORE_PATH])
+{
+	segments_path(path, v, SEGMENT_IN_VAULT, name, ext);
+	if (disk_is_file(path, NULL))
+		return true;
+	segments_path(path, v, SEGMENT_AT_RECORDER, name, ext);
+	return disk_is_file(path, NULL);
+}
+
+/* One that takes another's place (rewritten, or grown since) does not fit the index of then. */
+static enum rc copy_records(struct vault *v, const struct backup *b, const char *name, bool *copied,
+			    uint64_t *bytes, struct error *err)
+{
+	char from[STORE_PATH], to[STORE_PATH];
+	*copied = false;
+	enum rc rc = place(b, name, ".seg", to, err);
+	if (rc != RC_OK || !find_here(v, name, ".seg", from) || backup_copied(from, to))
+		return rc;
+	if (disk_is_file(to, NULL))
+		rc = backup_mark_stale(b, err);
+	if (rc == RC_OK)
+		rc = backup_copy(from, to, bytes, err);
+	*copied = rc == RC_OK;
+	return rc;
+}
+
+static enum rc copy_beside(struct vault *v, const struct backup *b, const char *name,
+			   const char *ext, struct error *err)
+{
+	char from[STORE_PATH], to[STORE_PATH];
+	enum rc rc = place(b, name, ext, to, err);
+	if (rc != RC_OK)
+		return rc;
+	if (!find_here(v, name, ext, from)) {
+		(void)unlink(to);
+		return RC_OK;
+	}
+	return backup_copied(from, to) ? RC_OK : backup_copy(from, to, NULL, err);
+}
+
+enum rc backup_segment(struct vault *v, const struct backup *b, const char *name, bool *copied,
+		       uint64_t *bytes, struct error *err)
+{
+	char from[STORE_PATH], to[STORE_PATH];
+	bool ignored;
+	enum rc rc = copy_records(v, b, name, copied ? copied : &ignored, bytes, err);
+	for (size_t i = 0; i < sizeof beside / sizeof beside[0] && rc == RC_OK; i++)
+		rc = copy_beside(v, b, name, beside[i], err);
+	if (rc == RC_OK)
+		rc = place(b, name, ".keys", to, err);
+	if (rc != RC_OK || !find_here(v, name, ".keys", from) || backup_copied(from, to))
+		return rc;
+	return backup_copy_slots(from, to, err);
+}
+
+enum rc backup_segment_gone(const struct backup *b, const char *name, struct error *err)
+{
+	char path[STORE_PATH];
+	enum rc rc = place(b, name, ".keys", path, err);
+	if (rc == RC_OK && disk_is_file(path, NULL))
+		rc = backup_mark_stale(b, err);
+	if (rc == RC_OK)
+		rc = backup_wipe(path, err);
+	if (rc == RC_OK)
+		rc = place(b, name, ".seg", path, err);
+	if (rc == RC_OK && unlink(path) != 0 && errno != ENOENT)
+		rc = error_errno(err, RC_FAILED, errno, "%.300s", path);
+	for (size_t i = 0; i < sizeof beside / sizeof beside[0] && rc == RC_OK; i++) {
+		rc = place(b, name, beside[i], path, err);
+		if (rc == RC_OK)
+			(void)unlink(path);
+	}
+	return rc;
+}
+
+/* ---- those that are not here any more ------------------------------------------------------------------------- */
+
+/* The segment that a file is of: its name up to the last dot. */
+static bool name_of(const char *file, char name[SEGMENT_NAME])
+{
+	const char *dot = strrchr(file, '.');
+	size_t len = dot ? (size_t)(dot - file) : 0;
+	if (!len || len >= SEGMENT_NAME)
+		return false;
+	memcpy(name, file, len);
+	name[len] = '\0';
+	return true;
+}
+
+static int by_name(const void *key, const void *element)
+{
+	return strcmp(key, *(const char *const *)element);
+}
+
+enum rc backup_segments_prune(struct vault *v, const struct backup *b, char *const *names,
+			      size_t count, uint64_t *removed, struct error *err)
+{
+	char path[STORE_PATH], name[SEGMENT_NAME], here[STORE_PATH];
+	disk_path(path, b->path, BACKUP_SEGMENTS);
+	DIR *d = opendir(path);
+	if (!d)
+		return error_errno(err, RC_FAILED, errno, "%.300s", path);
+	const struct dirent *e;
+	enum rc rc = RC_OK;
+	while (rc == RC_OK && (e = readdir(d))) {
+		if (!name_of(e->d_name, name) ||
+		    (count && bsearch(name, names, count, sizeof *names, by_name)) ||
+		    find_here(v, name, ".keys", here))
+			continue;
+		*removed += strcmp(strrchr(e->d_name, '.'), ".seg") == 0;
+		rc = backup_segment_gone(b, name, err);
+	}
+	closedir(d);
+	return rc == RC_OK ? disk_sync_dir(path, err) : rc;
+}
