@@ -43,6 +43,8 @@ enum rc cmd_show(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_replay(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_export(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_hold(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_backup(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_restore(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_request(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_sample(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_review(struct cli *c, int argc, char **argv) MUST_USE;
@@ -141,6 +143,8 @@ struct opening {
  * at all. */
 enum rc cmd_write_recording(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 void cmd_put_opening(json_t *request, const struct opening *o);
+/* cmd_init.c: who will write STORE/recorder; (uid_t)-1: whoever makes it. */
+enum rc cmd_init_recorder(struct cli *c, uid_t *uid) MUST_USE;
 /* cmd_replay.c: have it played, until it ends or somebody stops it. */
 enum rc cmd_replay_play(struct cli *c, json_t *request, const struct opening *o) MUST_USE;
 

@@ -50,7 +50,7 @@ static enum rc get_passphrase(struct cli *c, const char *file, char passphrase[P
 }
 
 /* Who will write STORE/recorder: the user that the recorder becomes, if root makes the store; else (uid_t)-1. */
-static enum rc find_recorder(struct cli *c, uid_t *uid)
+enum rc cmd_init_recorder(struct cli *c, uid_t *uid)
 {
 	const char *user = c->options.user;
 	const struct passwd *pw = *user ? getpwnam(user) : NULL;
@@ -85,7 +85,7 @@ enum rc cmd_init(struct cli *c, int argc, char **argv)
 	if (rc == RC_OK)
 		rc = cmd_find_store(c);
 	if (rc == RC_OK)
-		rc = find_recorder(c, &recorder_uid);
+		rc = cmd_init_recorder(c, &recorder_uid);
 	if (rc == RC_OK && !unattended)
 		rc = get_passphrase(c, file, passphrase);
 	if (rc == RC_OK) {
