@@ -43,10 +43,13 @@ enum rc cmd_serve(struct cli *c, int argc, char **argv)
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGHUP, &again, NULL);
 	umask(0077);
-	const struct vault_serve cfg = { .store = c->store,
-					 .socket = c->options.serve_socket,
-					 .settings = { .head_file = c->options.audit_head_file },
-					 .stop = &stop,
-					 .reload = &reload };
+	const struct vault_serve cfg = {
+		.store = c->store,
+		.socket = c->options.serve_socket,
+		.settings = { .head_file = c->options.audit_head_file,
+			      .cache_bytes = (size_t)c->options.vault_cache_mib << 20 },
+		.stop = &stop,
+		.reload = &reload
+	};
 	return vault_serve(&cfg, &c->err);
 }

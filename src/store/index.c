@@ -23,8 +23,10 @@ static const char *const family_names[INDEX_FAMILIES + 1] = {
 
 #define RETRY_US      50000
 #define WRITE_BUFFERS (16u << 20) /* bytes of all families together */
-#define BLOCK_CACHE   (8u << 20)
-#define OPEN_FILES    64
+#define BLOCK_CACHE   (8u << 20)  /* of one that is opened for a command; index_cache() for more */
+#define OPEN_FILES    512
+#define FILTER_BITS   10   /* of a key: one in a hundred files is read in vain */
+#define PART_BYTES    4096 /* of an index or filter of a file */
 
 struct index {
 	rocksdb_t *db;
@@ -69,8 +71,22 @@ static rocksdb_options_t *make_options(bool create, rocksdb_cache_t *cache)
 	rocksdb_options_set_stats_dump_period_sec(o, 0); /* nobody reads them */
 	rocksdb_options_set_stats_persist_period_sec(o, 0);
 
+	rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
+
+	/* Millions of calls are some GiB, of which a command has nothing in memory: of a file's index and filter too it reads
+	 * only the part that it needs, and keeps it in the cache, which bounds all of it. */
 	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
 	rocksdb_block_based_options_set_block_cache(t, cache);
+	rocksdb_block_based_options_set_format_version(t, 5);
+	rocksdb_block_based_options_set_filter_policy(
+		t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS)); /* moved */
+	rocksdb_block_based_options_set_index_type(
+		t, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(t, 1);
+	rocksdb_block_based_options_set_metadata_block_size(t, PART_BYTES);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
+	rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
 	return o;
@@ -187,6 +203,11 @@ enum rc index_checkpoint(struct index *x, const char *dir, struct error *err)
 	enum rc rc = error_set(err, RC_FAILED, "index, copy to %s: %s", dir, text ? text : "none");
 	rocksdb_free(text);
 	return rc;
+}
+
+void index_cache(struct index *x, size_t bytes)
+{
+	rocksdb_cache_set_capacity(x->cache, bytes);
 }
 
 enum rc index_health(const struct index *x, struct error *err)

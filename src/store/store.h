@@ -742,6 +742,8 @@ void index_close(struct index *x);
 /* Make a copy of it as it stands now: a folder that does not exist yet, by hard links where that is on the same file
  * system.  It can be opened as an index of its own. */
 enum rc index_checkpoint(struct index *x, const char *dir, struct error *err) MUST_USE;
+/* How much of it may be kept in memory, for one that stays open. */
+void index_cache(struct index *x, size_t bytes);
 /* RC_DAMAGED when something unreadable was met (a cursor then ended early); asked once after walking. */
 enum rc index_health(const struct index *x, struct error *err) MUST_USE;
 /* Value owned by the caller (free()); RC_NOT_FOUND. */

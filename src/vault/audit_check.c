@@ -128,9 +128,9 @@ static void compare_noted(struct check *k, uint64_t number, const uint8_t hash[3
 static void check_noted_end(struct check *k)
 {
 	char name[48];
-	const struct audit_noted *n = &k->noted[k->noted_at];
 	if (k->noted_at == k->noted_count)
 		return;
+	const struct audit_noted *n = &k->noted[k->noted_at];
 	if (n->mark.number)
 		found(k,
 		      "the store was put back: %s is of audit entry %" PRIu64

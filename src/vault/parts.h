@@ -555,6 +555,7 @@ struct vault {
 	bool disposals_open; /* a batch of destruction stopped half way: disposal_settle() first */
 	char *head_file;     /* owned: the outside file for anchors; NULL: none */
 	int64_t untied_us;   /* when the ties that the batch at hand undoes are undone; 0: none */
+	size_t cache_bytes;  /* of the index in memory; 0: the usual */
 	struct turn *turn;   /* owned: whose turn it is; NULL: one thread uses this vault */
 	unsigned outside;    /* requests that have stepped out and will be back */
 	bool looked; /* for segments that were put into the vault's folder: when opened, and at each purge */

@@ -271,7 +271,11 @@ static char kind_of(const struct request_row *row, const char *member)
 static enum rc check_member(const struct request_row *row, const char *name, const json_t *value,
 			    struct error *err)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_-0123456789";
 	char kind = kind_of(row, name);
+	/* What could break a line is not said again. */
+	if (!kind && name[strspn(name, letters)])
+		return error_set(err, RC_USAGE, "%s has no such member", row->name);
 	if (!kind)
 		return error_set(err, RC_USAGE, "%s has no member \"%.32s\"", row->name, name);
 	if (json_is_null(value))

@@ -48,6 +48,8 @@ enum rc vault_open_index(struct vault *v, int wait_ms, struct error *err)
 	enum rc rc = index_open(&v->index, path, false, wait_ms, err);
 	if (rc == RC_AGAIN)
 		return error_set(err, RC_AGAIN, "store %s is in use", v->store);
+	if (rc == RC_OK && v->cache_bytes)
+		index_cache(v->index, v->cache_bytes);
 	if (rc == RC_OK)
 		rc = audit_load(v, err);
 	if (rc == RC_OK)
@@ -152,6 +154,9 @@ enum rc vault_configure(struct vault *v, const struct vault_settings *s, struct 
 	free(v->head_file);
 	v->head_file = file ? strdup(file) : NULL;
 	ASSERT(!file || v->head_file);
+	v->cache_bytes = s->cache_bytes;
+	if (v->index && v->cache_bytes)
+		index_cache(v->index, v->cache_bytes);
 	return RC_OK;
 }
 

@@ -194,6 +194,7 @@ void vault_close(struct vault *v);
 struct vault_settings {
 	const char *
 		head_file; /* where anchors of the audit trail go too: a full path; NULL or "": nowhere */
+	size_t cache_bytes; /* of the index, kept in memory; 0: little, as one request needs */
 };
 /* What a configuration says of the vault; copied.  RC_USAGE names what is wrong. */
 enum rc vault_configure(struct vault *v, const struct vault_settings *s,
