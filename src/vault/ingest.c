@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "store/index.pb-c.h"
 #include "vault/disposal.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
@@ -83,46 +82,6 @@ static void damaged_at(struct taking *t, const struct segment_record *r, const c
 }
 
 /* ---- committing --------------------------------------------------------------------------------- */
-
-static bool recorded_before(struct taking *t, const struct call *c)
-{
-	uint8_t key[17] = { 'r' }, *value;
-	size_t len;
-	struct error ignored;
-	memcpy(key + 1, c->r.id.b, 16);
-	if (index_get(t->v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
-		return false;
-	Callspan__Index__Recorded *m = callspan__index__recorded__unpack(NULL, len, value);
-	free(value);
-	bool same = m && m->digest.len == 32 && memcmp(m->digest.data, c->digest, 32) == 0;
-	callspan__index__recorded__free_unpacked(m, NULL);
-	return same;
-}
-
-/* The audit trail takes in an ended call's digest; again only when more of it has come. */
-static void audit_recorded(struct taking *t, const struct call *c)
-{
-	char digest[65], detail[SEGMENT_NAME + 96];
-	uint8_t key[17] = { 'r' }, value[64];
-	if (c->r.state != CALL_ENDED || recorded_before(t, c))
-		return;
-	keys_hex(digest, c->digest, 32);
-	snprintf(detail, sizeof detail, "digest=%s segment=%s", digest, t->name);
-	Callspan__Index__Recorded m;
-	callspan__index__recorded__init(&m);
-	m.entry = audit_note(
-		t->v, t->batch,
-		&(struct audit_entry){ .action = "recorded",
-				       .call = &c->r.id,
-				       .outcome = c->attested ? "attested" : "unattested",
-				       .detail = detail });
-	uint8_t copy[32];
-	memcpy(copy, c->digest, 32);
-	m.digest = (ProtobufCBinaryData){ 32, copy };
-	size_t len = callspan__index__recorded__pack(&m, value);
-	memcpy(key + 1, c->r.id.b, 16);
-	index_batch_put(t->batch, INDEX_META, key, sizeof key, value, len);
-}
 
 /* A conversation that has moved takes its holds with it before any row of the batch is held against them. */
 static enum rc follow_dirty(struct taking *t)
@@ -472,7 +431,7 @@ static enum rc settle(struct taking *t, bool closing)
 			end_call(p->call);
 			mark_dirty(t, p);
 		}
-		audit_recorded(t, p->call);
+		recorded_note(t->v, t->batch, p->call);
 		p->put_off = false;
 		rc = t->dirty >= t->limits->calls_a_batch ? commit(t) : RC_OK;
 		if (rc != RC_OK)

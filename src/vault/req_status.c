@@ -302,11 +302,7 @@ static enum rc add_backups(const struct request *q, json_t *o, struct error *err
 }
 
 static enum rc (*const parts[])(const struct request *q, json_t *o, struct error *err) = {
-	add_store,
-	add_calls,
-	add_people,
-	add_inquiries,
-	add_backups,
+	add_store, add_calls, add_people, add_inquiries, add_backups,
 };
 
 enum rc req_status(const struct request *q, struct error *err)

@@ -12,10 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/index.pb-c.h"
 #include "vault/access.h"
 #include "vault/disposal.h"
-#include "vault/entry.h"
 
 #define LIVE_TRIES 3
 #define GCM_TAG    16
@@ -140,32 +138,6 @@ static void check_memory(struct check *k)
 		found(k, "another file of its name lies at the recorder");
 }
 
-/* The digest that the audit trail keeps of an ended call; false when there is no such entry. */
-static bool audited_digest(struct vault *v, const struct call *c, char digest[65])
-{
-	uint8_t key[17] = { 'r' }, *value;
-	size_t len;
-	struct error ignored;
-	memcpy(key + 1, c->r.id.b, 16);
-	if (index_get(v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
-		return false;
-	Callspan__Index__Recorded *m = callspan__index__recorded__unpack(NULL, len, value);
-	free(value);
-	if (!m)
-		return false;
-	uint64_t number = m->entry;
-	callspan__index__recorded__free_unpacked(m, NULL);
-	char *text;
-	if (audit_text(v, number, &text, &len, &ignored) != RC_OK)
-		return false;
-	struct entry x = { 0 };
-	bool good = entry_read(&x, text, len) && x.e.call && uuid_equal(x.e.call, &c->r.id) &&
-		    x.e.detail && sscanf(x.e.detail, "digest=%64[0-9a-f]", digest) == 1;
-	entry_free(&x);
-	free(text);
-	return good;
-}
-
 /* A call against what its slot's records gave. */
 static const char *call_fault(struct check *k, const struct call *c, const struct slot_check *slot)
 {
@@ -179,7 +151,7 @@ static const char *call_fault(struct check *k, const struct call *c, const struc
 	if (c->r.state != CALL_ENDED)
 		return NULL;
 	keys_hex(digest, c->digest, 32);
-	if (!audited_digest(k->v, c, audited) || strcmp(digest, audited) != 0)
+	if (!recorded_digest(k->v, c, audited) || strcmp(digest, audited) != 0)
 		return "its records are not those of the audit trail";
 	return NULL;
 }

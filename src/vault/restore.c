@@ -483,7 +483,8 @@ static enum rc open_store(struct restoring *r)
 	}
 	enum rc rc = vault_open_restoring(&v, cfg->store, cfg->now_us, cfg->now_ctx, r->err);
 	if (rc != RC_OK)
-		return rc == RC_AGAIN ? RC_FAILED : rc; /* in use; a passphrase is not what it lacks */
+		return rc == RC_AGAIN ? RC_FAILED
+				      : rc; /* in use; a passphrase is not what it lacks */
 	rc = bring_up(r, v, &who);
 	vault_close(v);
 	forget_bytes(&who, sizeof who);

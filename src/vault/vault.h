@@ -166,19 +166,19 @@ struct vault_restore {
 	const char *passphrase; /* the backup's */
 	const char *disposals;  /* a file of disposals that are to be carried out too; NULL: none */
 	const char *person;     /* who does it: Unix user name */
-	uid_t recorder_uid;     /* owner of a STORE/recorder that is made; (uid_t)-1: whoever runs this */
-	bool aside;             /* what is in its way gets another name */
-	bool yes;               /* the purge goes past its guards */
+	uid_t recorder_uid; /* owner of a STORE/recorder that is made; (uid_t)-1: whoever runs this */
+	bool aside;         /* what is in its way gets another name */
+	bool yes;           /* the purge goes past its guards */
 	bool allow_cow;
 	int64_t (*now_us)(void *ctx); /* as vault_set_clock(); NULL: the machine's */
 	void *now_ctx;
 };
 struct vault_restored {
-	int64_t made_us;           /* when the backup was made */
-	uint64_t segments, bytes;  /* copied */
-	uint64_t disposals;        /* lines that the backup did not have */
-	uint64_t purged;           /* recordings whose time had come meanwhile */
-	uint64_t entries;          /* of the audit trail it goes on from */
+	int64_t made_us;          /* when the backup was made */
+	uint64_t segments, bytes; /* copied */
+	uint64_t disposals;       /* lines that the backup did not have */
+	uint64_t purged;          /* recordings whose time had come meanwhile */
+	uint64_t entries;         /* of the audit trail it goes on from */
 	bool reindexed;
 };
 /* Make a store from a backup.  Nobody else opens it before all of it is done; cut short, it is done again.  RC_AGAIN, with
