@@ -199,13 +199,16 @@ static enum rc retime_all(struct vault *v, const struct policies_limits *limits,
 	return rc;
 }
 
-/* policy.yaml first: while policy.next is there, all of this can be done again. */
+/* policy.yaml first: while policy.next is there, all of this can be done again.  It names numbers: whom it was kept from, it
+ * is kept from. */
 static enum rc put_in_force(struct vault *v, const struct policy *p, const char *text, size_t len,
 			    struct error *err)
 {
 	char next[STORE_PATH], path[STORE_PATH], dir[STORE_PATH];
+	struct stat st;
+	look(v, &st);
 	disk_path(path, v->store, IN_FORCE);
-	enum rc rc = disk_replace(path, text, len, 0644, err);
+	enum rc rc = disk_replace(path, text, len, st.st_mode ? st.st_mode & 0777 : 0644, err);
 	if (rc != RC_OK)
 		return rc;
 	disk_path(next, v->store, NEXT);

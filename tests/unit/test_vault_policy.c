@@ -297,6 +297,21 @@ static void dry_run_and_check_tell_and_change_nothing(void **state)
 	free(before);
 }
 
+static void file_that_was_its_owners_alone_stays_so(void **state)
+{
+	static const mode_t modes[] = { 0600, 0644 };
+	struct test_vault *t = *state;
+	char path[128];
+	struct stat st;
+	snprintf(path, sizeof path, "%s/policy.yaml", t->path);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(chmod(path, modes[i]), 0);
+		assert_int_equal(test_ask(t, APPLY, i ? WEEK : QUARTER, ",'yes':true"), RC_OK);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i]);
+	}
+}
+
 static void edited_file_is_applied_without_a_text(void **state)
 {
 	struct test_vault *t = *state;
@@ -617,6 +632,7 @@ int main(void)
 		TEST(longer_lives_are_given_without_asking),
 		TEST(shorter_lives_are_confirmed_first),
 		TEST(dry_run_and_check_tell_and_change_nothing),
+		TEST(file_that_was_its_owners_alone_stays_so),
 		TEST(edited_file_is_applied_without_a_text),
 		TEST(class_that_is_gone_is_kept_as_the_longest),
 		TEST(grace_after_a_hold_outlives_a_shorter_period),
