@@ -294,7 +294,8 @@ enum rc catalogue_find_in(struct vault *v, enum index_family f, const char *lead
 	memcpy(from_hex, digits, n);
 	uint8_t from[24];
 	ASSERT(before <= sizeof from - 16 && keys_unhex(from + before, 16, from_hex));
-	memcpy(from, lead, before);
+	for (size_t i = 0; i < before; i++)
+		from[i] = (uint8_t)lead[i];
 
 	struct index_cursor *c = index_cursor_new(v->index, f, from, before + 16, false);
 	const uint8_t *key, *value;

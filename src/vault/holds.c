@@ -138,8 +138,9 @@ struct uuid *holds_all(struct vault *v, size_t *count)
 			continue;
 		if (n == room) {
 			room = room ? 2 * room : 64;
-			ids = realloc(ids, room * sizeof *ids);
-			ASSERT(ids);
+			struct uuid *more = realloc(ids, room * sizeof *ids);
+			ASSERT(more);
+			ids = more;
 		}
 		memcpy(ids[n++].b, key + 1, 16);
 	}

@@ -116,6 +116,7 @@ static void put_dirty(struct taking *t)
 		struct place *p = &t->places[i];
 		if (!p->dirty)
 			continue;
+		ASSERT(p->call); /* only a call is ever changed */
 		p->dirty = false;
 		t->dirty--;
 		if (p->call->stale || !hold_net_empty(*t->net))

@@ -43,7 +43,7 @@ static void clear_redactions(inquiry_call *c)
 /* Spelled as replay and export take them. */
 static void put_redactions(inquiry_call *c, const struct mute *mutes, unsigned count)
 {
-	c->redactions = calloc(count, sizeof(char *));
+	c->redactions = calloc(count + 1, sizeof(char *));
 	ASSERT(c->redactions);
 	for (; c->n_redactions < count; c->n_redactions++) {
 		const struct mute *m = &mutes[c->n_redactions];

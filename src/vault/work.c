@@ -267,7 +267,9 @@ struct spool *works_begin(struct works *w, const struct work_caller *who, json_t
 			w->jobs = j->next;
 	}
 	pthread_mutex_unlock(&w->lock);
+	/* The job is its thread's now. */
 	if (good)
+		// cppcheck-suppress memleak
 		return spool;
 	json_decref(request);
 	free(j);

@@ -271,7 +271,8 @@ static void bad_words_change_nothing(void **state)
 	       "not listed");
 	assert_int_equal(test_ask(t, "{'request':'person-list'}"), RC_OK);
 	assert_int_equal(json_array_size(t->replies), 1);
-	assert_int_equal(test_audited(t, "person-add", "failed"), 1); /* that of a person who is listed */
+	assert_int_equal(test_audited(t, "person-add", "failed"),
+			 1); /* that of a person who is listed */
 	assert_int_equal(test_audited(t, "person-add", NULL), 1);
 }
 
