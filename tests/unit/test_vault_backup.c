@@ -3,6 +3,9 @@
 /* test_vault_backup.c: a backup gives the store back, and forgets what the store forgets. */
 #include "vault_help.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "vault/backup.h"
 #include "vault/holds.h"
 #include "vault/matter.h"
@@ -298,8 +301,44 @@ static void wrong_places_are_told_and_left_alone(void **state)
 	cfg.store = p->t.path;
 	assert_int_equal(vault_restore(&cfg, &r, &p->t.err), RC_FAILED);
 	assert_non_null(strstr(p->t.err.text, "--aside"));
+	json_t *all = ask_all(p, "calls");
+	assert_int_equal(json_array_size(all), CALLS);
+	json_decref(all);
+}
+
+/* Another process has it open: nothing is renamed under it. */
+static void store_that_is_in_use_is_not_set_aside(void **state)
+{
+	struct place *p = *state;
+	struct vault_restored r;
+	int ready[2];
+	char byte;
+	backed_up(p);
+	vault_close(p->t.v);
+	p->t.v = NULL;
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct vault *v;
+		if (vault_open(&v, p->t.path, 0, &p->t.err) == RC_OK &&
+		    write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	struct vault_restore cfg = restore_config(p, p->backup);
+	cfg.store = p->t.path;
 	cfg.aside = true;
-	assert_int_equal(vault_restore(&cfg, &r, &p->t.err), RC_FAILED);
+	enum rc rc = vault_restore(&cfg, &r, &p->t.err);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(rc, RC_FAILED);
+	assert_non_null(strstr(p->t.err.text, "in use"));
+	test_vault_open(&p->t);
+	vault_set_clock(p->t.v, test_clock, NULL);
 	json_t *all = ask_all(p, "calls");
 	assert_int_equal(json_array_size(all), CALLS);
 	json_decref(all);
@@ -628,6 +667,7 @@ int main(void)
 		TEST(secrets_lie_there_sealed_only),
 		TEST(passphrase_opens_it_and_nothing_else),
 		TEST(wrong_places_are_told_and_left_alone),
+		TEST(store_that_is_in_use_is_not_set_aside),
 		TEST(destroyed_slot_is_gone_from_the_backup),
 		TEST(backup_out_of_reach_follows_when_it_is_back),
 		TEST(one_of_two_out_of_reach_keeps_it_live),
