@@ -117,13 +117,15 @@ static enum rc find_backup(struct restoring *r)
 	return backup_key_open(&r->key, cfg->passphrase, &r->pair, r->err);
 }
 
+/* Anything but a mark that was being written when a restore before this was killed. */
 static bool has_entries(const char *path)
 {
 	DIR *d = opendir(path);
 	const struct dirent *e;
 	bool any = false;
 	while (d && !any && (e = readdir(d)))
-		any = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+		any = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		      strcmp(e->d_name, VAULT_RESTORING ".new") != 0;
 	if (d)
 		closedir(d);
 	return any;
