@@ -6,9 +6,10 @@
  *
  * Puts rows of calls into a new store as ingest does (catalogue_put), over 30 days of hourly segments: a million numbers outside,
  * a thousand inside.  The slots of the calls that are asked for are real; the others are filled with random bytes, for sealing
- * them would take twenty minutes and nobody opens them.  Then, for one number after the other: the store is opened anew, the kernel's
- * caches are dropped (root), and the request `calls` with the number is timed, from asking to the last reply, with all that a
- * request does (person, ingest, rows opened and printed).  Prints one JSON object.
+ * them would take twenty minutes and nobody opens them.  Then, for one number after the other: the kernel's caches are dropped
+ * (root), and the index's own, and the request `calls` with the number is timed, from asking to the last reply, with all that
+ * a request does (person, ingest, rows opened and printed); a few times with the store opened anew, so that the index's files
+ * are too.  Prints one JSON object.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,12 +27,14 @@
 #undef SEGMENT_NAME
 #include "vault/parts.h"
 
-#define HOURS    720
-#define NUMBERS  1000000u
-#define INSIDE   1000u
-#define BATCH    2000
-#define FIRST_S  INT64_C(1767600000)
-#define NS_PER_S INT64_C(1000000000)
+#define HOURS       720
+#define NUMBERS     1000000u
+#define INSIDE      1000u
+#define BATCH       2000
+#define FIRST_S     INT64_C(1767600000)
+#define NS_PER_S    INT64_C(1000000000)
+#define CACHE_BYTES ((size_t)64 << 20) /* as the service's, usually */
+#define ANEW        20
 
 static const char controller[] = "bench";
 
@@ -324,40 +327,59 @@ static void put_figures(json_t *o, const char *name, double *ms, unsigned n)
 				      ms[n * 99 / 100], "max_ms", ms[n - 1]));
 }
 
+/* With nothing in the kernel's caches, and nothing in the index's own. */
+static double ask_cold_ms(struct vault *v, unsigned n, unsigned long *replies, bool *dropped)
+{
+	char number[32];
+	number_text(number, n);
+	index_cache(v->index, 0);
+	index_cache(v->index, CACHE_BYTES);
+	*dropped &= drop_caches();
+	return ask_ms(v, number, replies);
+}
+
+static struct vault *open_vault(const char *store)
+{
+	const struct vault_settings settings = { .cache_bytes = CACHE_BYTES };
+	struct vault *v;
+	struct error err;
+	if (vault_open(&v, store, 0, &err) != RC_OK || vault_configure(v, &settings, &err) != RC_OK)
+		die(&err);
+	return v;
+}
+
 static void search(const char *store, unsigned long calls, unsigned queries)
 {
 	double *cold = calloc(queries, sizeof *cold), *warm = calloc(queries, sizeof *warm);
+	double anew[ANEW];
 	unsigned long replies = 0, again = 0;
 	bool dropped = true;
-	struct vault *v;
-	struct error err;
 	char number[32];
 	ASSERT(cold && warm);
-	for (unsigned i = 0; i < queries; i++) {
-		if (vault_open(&v, store, 0, &err) != RC_OK)
-			die(&err);
-		dropped &= drop_caches();
-		number_text(number, i);
-		cold[i] = ask_ms(v, number, &replies);
-		vault_close(v);
-	}
-	if (vault_open(&v, store, 0, &err) != RC_OK)
-		die(&err);
-	for (int round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < queries; i++) {
-			number_text(number, i);
-			warm[i] = ask_ms(v, number, &again);
-		}
+	struct vault *v = open_vault(store);
+	number_text(number, NUMBERS - 1); /* the first request of a process looks at more */
+	(void)ask_ms(v, number, &again);
+	for (unsigned i = 0; i < queries; i++)
+		cold[i] = ask_cold_ms(v, i, &replies, &dropped);
+	for (unsigned i = 0; i < 2 * queries; i++) {
+		number_text(number, i % queries);
+		warm[i % queries] = ask_ms(v, number, &again);
 	}
 	vault_close(v);
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
+	for (unsigned i = 0; i < ANEW; i++) {
+		v = open_vault(store);
+		anew[i] = ask_cold_ms(v, i, &again, &dropped);
+		vault_close(v);
+	}
 	json_t *o =
 		json_pack("{s:I, s:i, s:f, s:b, s:I}", "calls", (json_int_t)calls, "queries",
 			  (int)queries, "replies_a_query", (double)replies / queries,
 			  "caches_dropped", (int)dropped, "max_rss_kib", (json_int_t)u.ru_maxrss);
 	put_figures(o, "cold", cold, queries);
 	put_figures(o, "warm", warm, queries);
+	put_figures(o, "opened_anew", anew, ANEW);
 	json_dumpf(o, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(o);

@@ -25,12 +25,14 @@ static const char *const family_names[INDEX_FAMILIES + 1] = {
 #define WRITE_BUFFERS (16u << 20) /* bytes of all families together */
 #define BLOCK_CACHE   (8u << 20)  /* of one that is opened for a command; index_cache() for more */
 #define OPEN_FILES    512
-#define FILTER_BITS   10   /* of a key: one in a hundred files is read in vain */
-#define PART_BYTES    4096 /* of an index or filter of a file */
+#define FILTER_BITS   10          /* of a key: one in a hundred files is read in vain */
+#define FILE_BYTES    (16u << 20) /* small files: to find one row, only its file's index is read */
+#define ROW_BLOCK     4096
+#define KEY_BLOCK     16384
 
 struct index {
 	rocksdb_t *db;
-	rocksdb_options_t *options;
+	rocksdb_options_t *rows, *keys; /* of families; `rows` is the database's too */
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *reading;
 	rocksdb_writeoptions_t *writing;
@@ -53,7 +55,14 @@ struct index_cursor {
 	bool descending, started;
 };
 
-static rocksdb_options_t *make_options(bool create, rocksdb_cache_t *cache)
+/* Families whose keys are all there is: they are walked, never asked for one key. */
+static bool only_keys(enum index_family f)
+{
+	return f == INDEX_BY_TIME || f == INDEX_BY_PARTY || f == INDEX_CONVERSATIONS ||
+	       f == INDEX_EXPIRY;
+}
+
+static rocksdb_options_t *make_options(bool create, bool only_keys_there, rocksdb_cache_t *cache)
 {
 	rocksdb_options_t *o = rocksdb_options_create();
 	rocksdb_options_set_create_if_missing(o, create);
@@ -72,21 +81,18 @@ static rocksdb_options_t *make_options(bool create, rocksdb_cache_t *cache)
 	rocksdb_options_set_stats_persist_period_sec(o, 0);
 
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
+	rocksdb_options_set_target_file_size_base(o, FILE_BYTES);
 
-	/* Millions of calls are some GiB, of which a command has nothing in memory: of a file's index and filter too it reads
-	 * only the part that it needs, and keeps it in the cache, which bounds all of it. */
+	/* What is kept in memory of files, their indexes and filters too, is within one cache. */
 	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
 	rocksdb_block_based_options_set_block_cache(t, cache);
 	rocksdb_block_based_options_set_format_version(t, 5);
-	rocksdb_block_based_options_set_filter_policy(
-		t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS)); /* moved */
-	rocksdb_block_based_options_set_index_type(
-		t, rocksdb_block_based_table_index_type_two_level_index_search);
-	rocksdb_block_based_options_set_partition_filters(t, 1);
-	rocksdb_block_based_options_set_metadata_block_size(t, PART_BYTES);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
-	rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
+	rocksdb_block_based_options_set_block_size(t, only_keys_there ? KEY_BLOCK : ROW_BLOCK);
+	if (!only_keys_there)
+		rocksdb_block_based_options_set_filter_policy(
+			t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS)); /* moved */
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
 	return o;
@@ -124,10 +130,10 @@ static rocksdb_t *attempt(struct index *x, const char *dir, char **text)
 {
 	const rocksdb_options_t *options[INDEX_FAMILIES + 1];
 	for (int i = 0; i <= INDEX_FAMILIES; i++)
-		options[i] = x->options;
+		options[i] = only_keys((enum index_family)i) ? x->keys : x->rows;
 	*text = NULL;
-	return rocksdb_open_column_families(x->options, dir, INDEX_FAMILIES + 1, family_names,
-					    options, x->families, text);
+	return rocksdb_open_column_families(x->rows, dir, INDEX_FAMILIES + 1, family_names, options,
+					    x->families, text);
 }
 
 static enum rc open_error(char *text, const char *dir, struct error *err)
@@ -148,7 +154,8 @@ enum rc index_open(struct index **out, const char *dir, bool create, int wait_ms
 	struct index *x = calloc(1, sizeof *x);
 	ASSERT(x);
 	x->cache = rocksdb_cache_create_lru(BLOCK_CACHE);
-	x->options = make_options(create, x->cache);
+	x->rows = make_options(create, false, x->cache);
+	x->keys = make_options(create, true, x->cache);
 	x->reading = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_verify_checksums(x->reading, 1);
 	x->writing = rocksdb_writeoptions_create();
@@ -184,7 +191,8 @@ void index_close(struct index *x)
 	}
 	rocksdb_writeoptions_destroy(x->writing);
 	rocksdb_readoptions_destroy(x->reading);
-	rocksdb_options_destroy(x->options);
+	rocksdb_options_destroy(x->keys);
+	rocksdb_options_destroy(x->rows);
 	rocksdb_cache_destroy(x->cache);
 	free(x);
 }
@@ -265,6 +273,11 @@ void index_batch_put(struct index_batch *b, enum index_family f, const void *key
 void index_batch_delete(struct index_batch *b, enum index_family f, const void *key, size_t key_len)
 {
 	rocksdb_writebatch_delete_cf(b->writes, b->index->families[f], key, key_len);
+}
+
+bool index_is_stuck(const struct index *x)
+{
+	return x->stuck;
 }
 
 uint64_t index_commits(const struct index *x)

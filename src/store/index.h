@@ -50,6 +50,8 @@ void index_batch_put(struct index_batch *b, enum index_family f, const void *key
 		     const void *value, size_t value_len);
 void index_batch_delete(struct index_batch *b, enum index_family f, const void *key,
 			size_t key_len);
+/* A commit has failed (a full disk): it takes no more, and is as it was before when it is opened anew. */
+bool index_is_stuck(const struct index *x);
 /* How many batches were committed since it was opened: whether anything may have changed meanwhile. */
 uint64_t index_commits(const struct index *x);
 /* Atomic and synced; frees the batch. */

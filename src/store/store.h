@@ -444,6 +444,10 @@ enum rc segment_slot(struct segment *s, uint32_t n, struct slot *out, struct err
 enum rc segment_keys(struct segment *s, uint32_t n, const struct seal_pair *audio,
 		     const struct seal_pair *metadata, struct call_keys *out,
 		     struct error *err) MUST_USE;
+/* The metadata key of one slot, by the slot file (NAME.keys) alone: for a look at who spoke, where the segment is not
+ * wanted.  RC_NOT_FOUND: no such file, or the slot was destroyed. */
+enum rc segment_peek_key(const char *keys_path, uint32_t n, const struct seal_pair *metadata,
+			 struct call_keys *out, struct error *err) MUST_USE;
 /* ---- destroying (vault only) ----------------------------------------------------------- */
 
 /* A slot that is to be destroyed, and whose it is (nil: whoever's). */

@@ -52,12 +52,11 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 
 void catalogue_open(struct vault *v, struct call *c)
 {
-	struct segment *s;
 	struct call_keys keys;
 	struct error err;
-	if (c->opened || !c->sealed || segments_open(v, c->segment, &s, &err) != RC_OK)
+	if (c->opened || !c->sealed)
 		return;
-	if (segment_keys(s, c->slot, NULL, &v->keys.metadata, &keys, &err) == RC_OK)
+	if (segments_peek(v, c->segment, c->slot, &keys, &err) == RC_OK)
 		(void)call_row_open(c, &keys);
 	forget_bytes(&keys, sizeof keys);
 }

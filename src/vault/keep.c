@@ -67,11 +67,30 @@ enum rc ingest_run(struct vault *v, const struct ingest_limits *limits, struct e
 	return rc;
 }
 
+/* Where a write has failed, a full disk most likely, the index takes no more until it is opened anew.  Those who have stepped
+ * out know the one there was: they come first. */
+static enum rc reopen(struct vault *v, struct error *err)
+{
+	bool wanted = v->index ? index_is_stuck(v->index) : v->reopening;
+	if (!wanted || v->outside)
+		return RC_OK;
+	segments_forget_open(v);
+	index_close(v->index);
+	v->index = NULL;
+	enum rc rc = vault_open_index(v, 0, err);
+	v->reopening = rc != RC_OK;
+	if (rc != RC_OK)
+		v->index_fault = *err;
+	return rc;
+}
+
 enum rc vault_keep(struct vault *v, const volatile int *stop, struct error *err)
 {
 	const struct ingest_limits limits = { .calls_a_batch = INGEST_BATCH, .stop = stop };
 	vault_enter(v);
-	enum rc rc = v->index ? ingest_run(v, &limits, err) : RC_OK;
+	enum rc rc = reopen(v, err);
+	if (v->index && rc == RC_OK)
+		rc = ingest_run(v, &limits, err);
 	if (v->index && rc == RC_OK)
 		rc = audit_hourly(v, err);
 	vault_leave(v);

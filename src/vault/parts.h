@@ -470,6 +470,9 @@ enum rc segments_map(const struct vault *v, const char *path, struct segment **o
 /* Map a segment for reading, kept open for the request (borrowed). RC_NOT_FOUND: no file. */
 enum rc segments_open(struct vault *v, const char *name, struct segment **out,
 		      struct error *err) MUST_USE;
+/* The metadata key of a call, without mapping its segment.  RC_NOT_FOUND: it was destroyed, or is gone. */
+enum rc segments_peek(struct vault *v, const char *name, uint32_t slot, struct call_keys *keys,
+		      struct error *err) MUST_USE;
 void segments_forget_open(struct vault *v);
 /* A call's digest takes in one more record: SHA-256(digest ‖ header with crc 0 ‖ tag or plain body). */
 void segments_digest(uint8_t digest[32], const struct segment_record *r);
@@ -568,6 +571,7 @@ struct vault {
 	unsigned outside;    /* requests that have stepped out and will be back */
 	bool looked; /* for segments that were put into the vault's folder: when opened, and at each purge */
 	bool ingesting; /* one of the threads takes in what recorders wrote */
+	bool reopening; /* the index is to be opened anew, which has failed so far */
 	bool filling;   /* a reindex has dropped what is not all taken in again */
 };
 

@@ -428,6 +428,19 @@ enum rc segments_open(struct vault *v, const char *name, struct segment **out, s
 	return RC_OK;
 }
 
+enum rc segments_peek(struct vault *v, const char *name, uint32_t slot, struct call_keys *keys,
+		      struct error *err)
+{
+	char path[STORE_PATH];
+	enum rc rc = RC_NOT_FOUND;
+	for (enum segment_place p = SEGMENT_IN_VAULT; p > SEGMENT_NOWHERE && rc == RC_NOT_FOUND;
+	     p--) {
+		segments_path(path, v, p, name, EXT_KEYS);
+		rc = segment_peek_key(path, slot, &v->keys.metadata, keys, err);
+	}
+	return rc;
+}
+
 void segments_forget_open(struct vault *v)
 {
 	for (unsigned i = 0; i < SEGMENTS_OPEN; i++) {

@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import pwd
+import resource
 import shutil
 import socket
 import stat
@@ -173,6 +174,28 @@ def second_service_is_refused_and_a_stale_socket_replaced(bench):
         f.write("not a socket")
     r = run(program("callspan"), "--store", store.path, "serve", ok=(1,))
     check("no socket" in one_line(r), "said %r", r.err)
+
+
+@test
+def full_disk_is_told_and_over_when_there_is_room(bench):
+    store = bench.store()
+    store.record(CAPTURES[0])
+    service = serve(bench, store)
+    call = next(r["id"] for r in store.calls() if r["outcome"] == "answered")
+    pid, to = service.p.pid, bench.path("no.wav")
+    # Written to it is as to a full disk: no file may grow.
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    one_line(store.callspan("verify", call, ok=(1,)))
+    one_line(store.export(call, to, ok=(1,)))  # its audit entry cannot be written
+    check(not os.path.exists(to), "it was exported without an entry in the trail")
+    same(len(store.calls()), 2, "the calls that can still be listed")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_until(lambda: store.export(call, to, ok=(0, 1)).code == 0, "no export", 20)
+    check(service.alive(), "the service has ended: %s", service.said()[-400:])
+    store.callspan("audit", "verify")
+    store.verify()
+    service.stop()
+    store.callspan("audit", "verify")
 
 
 # ---- who asks ---------------------------------------------------------------------------------------
