@@ -78,7 +78,6 @@ static json_t *file_json(const struct opened *x, const struct manifest_file *f)
 static json_t *opened_json(const struct opened *x)
 {
 	const struct opening *o = x->o;
-	const struct policy *p = &x->q->v->policy;
 	json_t *j = json_object();
 	set(j, "at", call_json_time(x->entry.time_us));
 	set(j, "by", json_string(x->q->person.name));
@@ -86,8 +85,8 @@ static json_t *opened_json(const struct opened *x)
 	set(j, "action", json_string(o->action));
 	set(j, "purpose", json_string(o->purpose_name));
 	set(j, "reference", call_json_text(o->reference));
-	set(j, "policy", call_json_text(p->name));
-	set(j, "policy_hash", json_string(p->hash));
+	set(j, "policy", call_json_text(x->entry.policy));
+	set(j, "policy_hash", json_string(x->entry.policy_hash));
 	set(j, "protection", json_string(opening_leaves_name(o->leaves)));
 	set(j, "recipient", call_json_text(o->recipient_sha256));
 	return j;

@@ -11,10 +11,9 @@
 #include "vault/grants.h"
 #include "vault/handover.h"
 
-#define GCM_TAG         16
-#define CHUNK_PT_AT     1
-#define CHUNK_SSRC_AT   36
-#define REFERENCE_BYTES 200
+#define GCM_TAG       16
+#define CHUNK_PT_AT   1
+#define CHUNK_SSRC_AT 36
 
 static const char *const format_names[] = { "wav", "flac", "opus", "pcap" };
 static const char *const track_names[] = { "caller", "callee" };
@@ -65,9 +64,9 @@ static enum rc read_purpose(const struct request *q, struct opening *o, struct e
 			requests_choices(policy_purpose_names, PURPOSES, choices, sizeof choices));
 	if (!o->reference || !o->reference[strspn(o->reference, " \t\r\n")])
 		return error_set(err, RC_USAGE, "a reference must be stated (a case, a ticket)");
-	if (strlen(o->reference) > REFERENCE_BYTES)
+	if (strlen(o->reference) > REQUEST_REFERENCE)
 		return error_set(err, RC_USAGE, "the reference is longer than %d bytes",
-				 REFERENCE_BYTES);
+				 REQUEST_REFERENCE);
 	return RC_OK;
 }
 
@@ -92,7 +91,7 @@ static bool read_offset(const json_t *j, double *seconds)
 {
 	if (json_is_number(j)) {
 		*seconds = json_number_value(j);
-		return *seconds >= 0;
+		return *seconds >= 0 && *seconds < 1e9;
 	}
 	const char *at = json_string_value(j);
 	char *end;
@@ -217,6 +216,8 @@ static enum rc note_granted(struct opened *x, const struct uuid *id, const char 
 	x->entry.number = v->head.number;
 	x->entry.time_us = v->head.time_us;
 	memcpy(x->entry.hash, v->head.hash, sizeof x->entry.hash);
+	snprintf(x->entry.policy, sizeof x->entry.policy, "%s", v->policy.name);
+	snprintf(x->entry.policy_hash, sizeof x->entry.policy_hash, "%s", v->policy.hash);
 	return rc;
 }
 

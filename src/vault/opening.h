@@ -54,6 +54,7 @@ struct opened {
 		uint64_t number;
 		int64_t time_us;
 		uint8_t hash[32];
+		char policy[32], policy_hash[65]; /* the one in force then */
 	} entry;
 };
 

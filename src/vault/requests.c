@@ -13,6 +13,7 @@
  *
  * Where the entry before cannot be written, nothing is done.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -177,6 +178,29 @@ bool requests_reply(const struct request *q, json_t *object)
 	return more;
 }
 
+/* Who asks: as listed; root, where it is not, runs the system and no more. */
+static enum rc load_person(const struct request *q, struct person *p, struct error *err)
+{
+	enum rc rc = people_load(q->v->store, q->who->person, p, err);
+	if (rc != RC_NOT_FOUND)
+		return rc;
+	memset(p, 0, sizeof *p);
+	snprintf(p->name, sizeof p->name, "%s", q->who->person);
+	p->role = q->who->uid == 0 ? ROLE_OPERATOR : ROLE_NONE;
+	return RC_OK;
+}
+
+/* Whoever was disabled, or was given another role or scope, while others had their turn, ends here. */
+static bool is_who_asked(const struct request *q)
+{
+	struct person now;
+	struct error ignored;
+	bool same = load_person(q, &now, &ignored) == RC_OK && now.role == q->person.role &&
+		    now.disabled == q->person.disabled && strcmp(now.scope, q->person.scope) == 0;
+	forget_bytes(&now, sizeof now);
+	return same;
+}
+
 bool requests_rest(const struct request *q)
 {
 	const volatile int *stop = q->who->stop;
@@ -184,7 +208,7 @@ bool requests_rest(const struct request *q)
 	if (q->who->rest)
 		q->who->rest(q->ctx);
 	vault_step_in(q->v);
-	return !stop || !__atomic_load_n(stop, __ATOMIC_RELAXED);
+	return is_who_asked(q) && (!stop || !__atomic_load_n(stop, __ATOMIC_RELAXED));
 }
 
 const char *requests_text(const struct request *q, const char *member)
@@ -303,18 +327,6 @@ static enum rc check_members(const struct request_row *row, const json_t *body, 
 	return rc;
 }
 
-/* Who asks: as listed; root, where it is not, runs the system and no more. */
-static enum rc find_person(struct request *q, struct error *err)
-{
-	enum rc rc = people_load(q->v->store, q->who->person, &q->person, err);
-	if (rc != RC_NOT_FOUND)
-		return rc;
-	memset(&q->person, 0, sizeof q->person);
-	snprintf(q->person.name, sizeof q->person.name, "%s", q->who->person);
-	q->person.role = q->who->uid == 0 ? ROLE_OPERATOR : ROLE_NONE;
-	return RC_OK;
-}
-
 /* The recording a request names; false: none that can be known.  One that is gone is known by its full id. */
 static bool named_call(const struct request *q, struct uuid *id)
 {
@@ -323,11 +335,22 @@ static bool named_call(const struct request *q, struct uuid *id)
 	return text && (catalogue_find(q->v, text, id, &ignored) == RC_OK || uuid_parse(id, text));
 }
 
-/* What a request states as its reference, or the matter that it is of. */
+/* What a request states as its reference, or the matter that it is of; nothing that no handler would have taken. */
 static const char *reference_of(const struct request *q)
 {
 	const char *reference = requests_text(q, "reference");
-	return reference ? reference : requests_text(q, "inquiry");
+	if (!reference)
+		reference = requests_text(q, "inquiry");
+	bool fits = reference && strlen(reference) <= REQUEST_REFERENCE;
+	for (const char *p = reference; fits && *p; p++)
+		fits = !iscntrl((unsigned char)*p);
+	return fits && q->person.role != ROLE_NONE ? reference : NULL;
+}
+
+static const char *purpose_of(const struct request *q)
+{
+	const char *purpose = requests_text(q, "purpose");
+	return purpose && policy_purpose(purpose) >= 0 ? purpose : NULL;
 }
 
 static enum rc audit_outcome(const struct request *q, const char *action, const char *outcome,
@@ -343,7 +366,7 @@ static enum rc audit_outcome(const struct request *q, const char *action, const 
 						  .role = people_role_name(q->person.role),
 						  .action = action,
 						  .call = named_call(q, &id) ? &id : NULL,
-						  .purpose = requests_text(q, "purpose"),
+						  .purpose = purpose_of(q),
 						  .reference = reference_of(q),
 						  .outcome = outcome,
 						  .detail = detail },
@@ -381,6 +404,9 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
 		rc = reindex_check(q->v, err);
+	/* Taking in gave way to others. */
+	if (rc == RC_OK && !is_who_asked(q))
+		rc = error_set(err, RC_REFUSED, "what you may was changed meanwhile: ask again");
 	if (rc == RC_OK)
 		rc = grants_expire(q->v, err);
 	if (rc == RC_OK && row->audit == AUDITED && !course->granted) {
@@ -459,7 +485,7 @@ static void anchor_hourly(struct vault *v)
 static enum rc serve(struct request *q, const struct request_row *row, struct error *err)
 {
 	struct course course = { 0 };
-	enum rc rc = find_person(q, err);
+	enum rc rc = load_person(q, &q->person, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = answer(q, row, &course, err);

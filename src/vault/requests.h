@@ -7,6 +7,8 @@
 
 #include "vault/parts.h"
 
+#define REQUEST_REFERENCE 200 /* bytes of a reference */
+
 struct request {
 	struct vault *v;
 	const struct vault_caller *who;
