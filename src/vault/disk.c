@@ -345,6 +345,14 @@ static enum rc copy_bytes(int from, int to)
 	return rc;
 }
 
+/* A copy that was cut short may hold keys: it is overwritten, not only removed. */
+static void drop_part(const char *part)
+{
+	struct error ignored;
+	if (!strstr(part, ".keys") || disk_wipe(part, &ignored) != RC_OK)
+		(void)unlink(part);
+}
+
 /* Across file systems, or onto itself: whole and synced under another name before it gets its own. */
 static enum rc copy_file(const char *from, const char *to, struct error *err)
 {
@@ -354,7 +362,7 @@ static enum rc copy_file(const char *from, const char *to, struct error *err)
 	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (in < 0)
 		return error_errno(err, RC_FAILED, errno, "%s", from);
-	(void)unlink(part);
+	drop_part(part);
 	int out = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	enum rc rc = RC_OK;
 	if (out < 0 || copy_bytes(in, out) != RC_OK || fsync(out) != 0 || rename(part, to) != 0)
@@ -363,7 +371,7 @@ static enum rc copy_file(const char *from, const char *to, struct error *err)
 	if (out >= 0)
 		close(out);
 	if (rc != RC_OK)
-		(void)unlink(part);
+		drop_part(part);
 	return rc;
 }
 

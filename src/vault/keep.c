@@ -36,13 +36,17 @@ static enum rc take_in(struct vault *v, const struct ingest_limits *limits, stru
 	enum rc rc = v->disposals_open ? disposal_settle(v, err) : RC_OK;
 	if (rc == RC_OK)
 		rc = reindex_finish(v, err);
-	if (rc == RC_OK)
+	/* A call that is not taken in again yet could not be given its grace. */
+	bool filling = v->filling;
+	if (rc == RC_OK && !filling)
 		rc = hold_end_pending(v, err);
 	if (rc == RC_OK)
 		rc = hold_net_open(v, &net, err);
 	if (rc == RC_OK)
 		rc = take_due(v, limits, &net, err);
 	hold_net_free(net);
+	if (rc == RC_OK && filling)
+		rc = hold_end_pending(v, err);
 	return rc == RC_OK ? index_health(v->index, err) : rc;
 }
 

@@ -185,6 +185,7 @@ static enum rc commit_rewritten(struct vault *v, const char *name, struct segmen
 	memcpy(row->closed_attest, w->last_attest, 32);
 	memcpy(row->last_attest, w->last_attest, 32);
 	row->rewritten = true;
+	row->thinned = false; /* until more of it goes */
 	row->pending = SEGMENT_REWRITING;
 	segments_put(b, name, row);
 	return audit_commit(v, b, err);
@@ -251,6 +252,18 @@ static void drop_leftover(const struct vault *v, const char *name)
 	(void)unlink(path);
 }
 
+static enum rc finish_segment(struct vault *v, const char *name, struct error *err)
+{
+	struct segment_row row;
+	uint64_t bytes = 0;
+	enum rc rc = segments_get(v, name, &row, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	if (row.pending == SEGMENT_GOING)
+		return finish_going(v, name, &bytes, err);
+	return row.pending == SEGMENT_REWRITING ? finish_rewriting(v, name, &row, err) : RC_OK;
+}
+
 static bool worth_rewriting(const struct segment_row *row)
 {
 	return !row->damaged && row->thinned && row->closed_bytes &&
@@ -265,6 +278,8 @@ static enum rc reclaim_segment(struct vault *v, const char *name, struct reclaim
 	enum rc rc = segments_get(v, name, &row, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	if (row.pending != SEGMENT_SETTLED)
+		return finish_segment(v, name, err);
 	if (!row.done || segments_locate(v, name, NULL) != SEGMENT_IN_VAULT ||
 	    segments_waits(v, name))
 		return RC_OK;
@@ -288,18 +303,6 @@ enum rc reclaim_run(struct vault *v, struct reclaim_sum *sum, struct error *err)
 	}
 	segments_names_free(names, count);
 	return rc;
-}
-
-static enum rc finish_segment(struct vault *v, const char *name, struct error *err)
-{
-	struct segment_row row;
-	uint64_t bytes = 0;
-	enum rc rc = segments_get(v, name, &row, err);
-	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	if (row.pending == SEGMENT_GOING)
-		return finish_going(v, name, &bytes, err);
-	return row.pending == SEGMENT_REWRITING ? finish_rewriting(v, name, &row, err) : RC_OK;
 }
 
 /* A segment that cannot be finished now stops nobody from opening the vault. */

@@ -329,6 +329,21 @@ static enum rc add_strangers(struct name_list *l, struct vault *v, struct error 
 	return rc;
 }
 
+/* Copies of slot files that a kill has cut short. */
+static enum rc drop_parts(struct vault *v, struct error *err)
+{
+	static const char ending[] = EXT_KEYS ".part";
+	struct name_list l = { 0 };
+	char path[STORE_PATH];
+	enum rc rc = add_folder(&l, v, SEGMENT_IN_VAULT, ending, err);
+	for (size_t i = 0; i < l.count && rc == RC_OK; i++) {
+		segments_path(path, v, SEGMENT_IN_VAULT, l.names[i], ending);
+		rc = disk_wipe(path, err);
+	}
+	segments_names_free(l.names, l.count);
+	return rc;
+}
+
 enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error *err)
 {
 	struct name_list l = { 0 };
@@ -338,6 +353,8 @@ enum rc segments_due(struct vault *v, char ***names, size_t *count, struct error
 		rc = add_folder(&l, v, SEGMENT_AT_RECORDER, EXT_KEYS, err);
 	if (rc == RC_OK && !v->looked)
 		rc = add_strangers(&l, v, err);
+	if (rc == RC_OK && !v->looked)
+		rc = drop_parts(v, err);
 	v->looked = rc == RC_OK;
 	if (rc != RC_OK) {
 		segments_names_free(l.names, l.count);
