@@ -163,7 +163,8 @@ enum rc inquiry_take_reason(struct inquiry_doing *d, bool wanted, struct error *
 enum rc inquiry_named_call(struct inquiry_doing *d, inquiry_call **out, struct error *err) MUST_USE;
 enum rc inquiry_assess(struct inquiry_doing *d, struct error *err) MUST_USE;
 
-/* inquiry_give.c: let a call of it be heard, or write it to a file, as it was assessed. */
+/* inquiry_give.c: let a call of it be heard, or write it to a file, as it was assessed.  Others may have their turn
+ * meanwhile: d->row is another afterwards. */
 enum rc inquiry_give(struct inquiry_doing *d, struct error *err) MUST_USE;
 
 #endif

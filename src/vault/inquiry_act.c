@@ -425,13 +425,20 @@ static enum rc add_step(struct inquiry_doing *d, enum inquiry_event event, struc
 	return inquiry_seal(d->q->v, r, &id, d->secret, strlen(d->secret), &s->sealed, err);
 }
 
+/* A call's assessment and giving stand in its own row: of those the request keeps no step. */
+static bool keeps_step(enum inquiry_event event)
+{
+	return event != INQUIRY_DO_ASSESS && event != INQUIRY_DO_FULFIL;
+}
+
 static enum rc commit(struct inquiry_doing *d, enum inquiry_event event, struct error *err)
 {
 	struct entry_words w = { "", "" };
 	char detail[sizeof d->detail + INQUIRY_TEXT + 16];
 	snprintf(detail, sizeof detail, "%s%s%s%s", d->detail, d->detail[0] && d->reason ? " " : "",
 		 d->reason ? "reason=" : "", d->reason ? d->reason : "");
-	inquiry_put(d->q->v, d->batch, d->row);
+	if (!d->stays || keeps_step(event))
+		inquiry_put(d->q->v, d->batch, d->row);
 	const struct audit_entry e = entry_of(d, event, &w, "done", detail);
 	audit_note(d->q->v, d->batch, &e);
 	enum rc rc = audit_commit(d->q->v, d->batch, err);
@@ -447,12 +454,6 @@ static const struct transition *find_transition(const inquiry_row *r, enum inqui
 			return &transitions[i];
 	}
 	return NULL;
-}
-
-/* A call's assessment and giving stand in its own row: of those the request keeps no step. */
-static bool keeps_step(enum inquiry_event event)
-{
-	return event != INQUIRY_DO_ASSESS && event != INQUIRY_DO_FULFIL;
 }
 
 static enum rc carry_out(struct inquiry_doing *d, enum inquiry_event event, struct error *err)

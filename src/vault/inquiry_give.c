@@ -4,7 +4,8 @@
  *
  * What is done is a replay or an export, the same that a person could ask for, composed here: the purpose is that of the
  * request, the reference is the request, and what was redacted is muted.  So policy, role, passphrase and the audit entry
- * before the first byte are those of any opening.  On the vault's thread.
+ * before the first byte are those of any opening.  On the vault's thread, which steps out while a recording is opened
+ * (turn.h): what was known of the request and the call before that may be another afterwards.
  */
 #include <string.h>
 
@@ -59,6 +60,35 @@ static enum rc check_decision(const inquiry_call *c, struct error *err)
 	return RC_OK;
 }
 
+/* The request as it stands by now, in the place of what was loaded. */
+static enum rc load_again(struct inquiry_doing *d, struct error *err)
+{
+	char name[INQUIRY_NAME];
+	inquiry_row *now;
+	enum rc rc = inquiry_load(d->q->v, inquiry_name(d->row, name), &now, err);
+	if (rc != RC_OK)
+		return rc;
+	inquiry_free(d->row);
+	d->row = now;
+	return RC_OK;
+}
+
+/* That it was given, and nothing else: of the call as it stands by now, and not of one that went with the end of its
+ * request. */
+static enum rc note_given(const struct inquiry_doing *d, bool heard, struct error *err)
+{
+	inquiry_call *c;
+	enum rc rc = inquiry_call_load(d->q->v, d->row, &d->call, &c, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	c->given = heard ? INQUIRY_HEARD : INQUIRY_EXPORTED;
+	c->given_us = vault_now_us(d->q->v);
+	inquiry_set(&c->given_by, d->q->person.name);
+	inquiry_call_put(d->q->v, d->batch, d->row, &d->call, c);
+	inquiry_call_free(c);
+	return RC_OK;
+}
+
 enum rc inquiry_give(struct inquiry_doing *d, struct error *err)
 {
 	bool heard = json_is_true(json_object_get(d->q->body, "play"));
@@ -68,14 +98,12 @@ enum rc inquiry_give(struct inquiry_doing *d, struct error *err)
 		rc = check_decision(c, err);
 	if (rc == RC_OK)
 		rc = open_call(d, c, heard, err);
-	if (rc == RC_OK) {
-		c->given = heard ? INQUIRY_HEARD : INQUIRY_EXPORTED;
-		c->given_us = vault_now_us(d->q->v);
-		inquiry_set(&c->given_by, d->q->person.name);
-		inquiry_call_put(d->q->v, d->batch, d->row, &d->call, c);
+	if (rc == RC_OK)
 		snprintf(d->detail, sizeof d->detail, "%s redactions=%zu",
 			 heard ? "heard" : "exported", c->n_redactions);
-	}
 	inquiry_call_free(c);
-	return rc;
+	d->stays = true;
+	if (rc == RC_OK)
+		rc = load_again(d, err);
+	return rc == RC_OK ? note_given(d, heard, err) : rc;
 }

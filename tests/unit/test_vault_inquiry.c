@@ -577,6 +577,112 @@ static void given_recordings_are_not_refused_afterwards(void **state)
 			 RC_FAILED);
 }
 
+/* ---- others' turns while a recording is opened ----------------------------------------------------------------- */
+
+/* What somebody else does before the giving goes on: by then its audio has left. */
+struct meanwhile {
+	struct test_vault *t;
+	const char *person;
+	json_t *request; /* owned; NULL: it was done */
+};
+
+static bool ignore(void *ctx, const json_t *object)
+{
+	(void)ctx;
+	(void)object;
+	return true;
+}
+
+static bool do_meanwhile(void *ctx, const json_t *object)
+{
+	struct meanwhile *m = ctx;
+	struct error err;
+	(void)object;
+	if (m->request) {
+		const struct vault_caller who = { .person = m->person, .uid = 1000 };
+		if (vault_request(m->t->v, &who, m->request, ignore, NULL, &err) != RC_OK)
+			fail_msg("meanwhile: %s", err.text);
+		json_decref(m->request);
+		m->request = NULL;
+	}
+	return true;
+}
+
+/* Give call 0 of R-1, while a person does something with R-1. */
+static void give_while(struct test_vault *t, const char *person, json_t *request)
+{
+	static const struct vault_caller who = { .person = "alice", .uid = 1000 };
+	struct meanwhile m = { t, person, request };
+	int fd = open(t->path, O_TMPFILE | O_RDWR, 0600);
+	assert_true(fd >= 0 && request);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "request", "request-fulfil", "inquiry", "R-1",
+			      "id", ids[0], "fd", fd);
+	if (vault_request(t->v, &who, o, do_meanwhile, &m, &t->err) != RC_OK)
+		fail_msg("fulfil: %s", t->err.text);
+	json_decref(o);
+	close(fd);
+	assert_null(m.request);
+	assert_int_equal(test_audited(t, "request-fulfil", "done"), 1);
+}
+
+static void authorised_authority(struct test_vault *t)
+{
+	open_kind(t, "authority");
+	assess_all(t, "mia");
+	OK(t, "alice", "authorise", "");
+}
+
+static void giving_leaves_an_assessment_made_meanwhile(void **state)
+{
+	struct test_vault *t = *state;
+	inquiry_row *r;
+	inquiry_call *c;
+	authorised_authority(t);
+	give_while(t, "max",
+		   json_pack("{s:s, s:s, s:s, s:s, s:s}", "request", "request-assess", "inquiry",
+			     "R-1", "id", ids[0], "decision", "withhold", "ground", "privilege"));
+	assert_string_equal(state_of(t), "assessed");
+	assert_int_equal(give(t, 1, ""), RC_FAILED); /* it wants another authorisation */
+	assert_int_equal(inquiry_load(t->v, "R-1", &r, &t->err), RC_OK);
+	assert_int_equal(inquiry_call_load(t->v, r, &calls[0].r.id, &c, &t->err), RC_OK);
+	assert_int_equal(c->decision, INQUIRY_WITHHOLD);
+	assert_string_equal(c->ground, "privilege");
+	assert_string_equal(c->person, "max");
+	assert_int_equal(c->given, INQUIRY_EXPORTED); /* as it was */
+	assert_string_equal(c->given_by, "alice");
+	inquiry_call_free(c);
+	inquiry_free(r);
+}
+
+static void giving_does_not_open_what_was_ended_meanwhile(void **state)
+{
+	struct test_vault *t = *state;
+	inquiry_row *r;
+	inquiry_call *c;
+	authorised_authority(t);
+	give_while(t, "alice",
+		   json_pack("{s:s, s:s, s:s}", "request", "request-close", "inquiry", "R-1",
+			     "reason", "enough"));
+	assert_string_equal(state_of(t), "closed");
+	assert_false(held(t, 0));
+	assert_int_equal(inquiry_load(t->v, "R-1", &r, &t->err), RC_OK);
+	assert_int_equal(r->sealed.len, 0);
+	assert_int_equal(inquiry_call_load(t->v, r, &calls[0].r.id, &c, &t->err), RC_NOT_FOUND);
+	inquiry_free(r);
+}
+
+static void giving_leaves_time_that_was_added_meanwhile(void **state)
+{
+	struct test_vault *t = *state;
+	authorised_authority(t);
+	give_while(t, "mia",
+		   json_pack("{s:s, s:s, s:s}", "request", "request-extend", "inquiry", "R-1",
+			     "reason", "many"));
+	assert_string_equal(state_of(t), "authorised");
+	assert_string_equal(test_text(test_reply(t, 0), "due"), "2026-06-10");
+	assert_int_equal(figure(t, "given"), 1);
+}
+
 static void request_outlives_a_lost_index(void **state)
 {
 	struct test_vault *t = *state;
@@ -618,6 +724,9 @@ int main(void)
 		TEST(only_those_who_deal_with_it_see_who_asks),
 		TEST(overdue_ones_are_told_until_they_are_fulfilled),
 		TEST(given_recordings_are_not_refused_afterwards),
+		TEST(giving_leaves_an_assessment_made_meanwhile),
+		TEST(giving_does_not_open_what_was_ended_meanwhile),
+		TEST(giving_leaves_time_that_was_added_meanwhile),
 		TEST(request_outlives_a_lost_index),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
