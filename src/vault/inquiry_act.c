@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/access.h"
 #include "vault/holds.h"
 #include "vault/inquiry.h"
 #include "vault/matter.h"
@@ -233,6 +234,43 @@ static enum rc extend(struct inquiry_doing *d, struct error *err)
 	return rc;
 }
 
+/* ---- whose to decide on ---------------------------------------------------------------------------------------- */
+
+struct seeing {
+	const struct request *q;
+	bool all;
+	enum rc rc;
+	struct error *err;
+};
+
+static bool sees_call(void *ctx, const struct uuid *id, const inquiry_call *row)
+{
+	struct seeing *s = ctx;
+	struct call *c = NULL;
+	(void)row;
+	s->rc = catalogue_get(s->q->v, id, &c, s->err);
+	if (s->rc == RC_NOT_FOUND)
+		s->rc = RC_OK; /* of what is gone nothing is decided any more */
+	else if (s->rc == RC_OK)
+		s->all = access_sees(s->q, c);
+	call_row_free(c);
+	return s->rc == RC_OK && s->all;
+}
+
+/* Who decides on a whole request may know of all of it that is there. */
+static enum rc check_sees(const struct inquiry_doing *d, struct error *err)
+{
+	struct seeing s = { .q = d->q, .all = true, .rc = RC_OK, .err = err };
+	enum rc rc = inquiry_calls(d->q->v, d->row, sees_call, &s, err);
+	if (rc == RC_OK)
+		rc = s.rc;
+	if (rc == RC_OK && !s.all)
+		rc = error_set(err, RC_REFUSED,
+			       "R-%u keeps recordings that are not yours to decide on",
+			       d->row->number);
+	return rc;
+}
+
 /* ---- authorise --------------------------------------------------------------------------------------------------- */
 
 struct assessor {
@@ -288,7 +326,9 @@ static enum rc check_assessed(struct inquiry_doing *d, struct error *err)
 
 static enum rc authorise(struct inquiry_doing *d, struct error *err)
 {
-	enum rc rc = check_decider(d, err);
+	enum rc rc = check_sees(d, err);
+	if (rc == RC_OK)
+		rc = check_decider(d, err);
 	if (rc == RC_OK && d->row->kind == INQUIRY_SUBJECT_ACCESS &&
 	    !inquiry_has_step(d->row, INQUIRY_DO_IDENTIFY))
 		rc = error_set(err, RC_FAILED,
@@ -334,7 +374,9 @@ static enum rc end(struct inquiry_doing *d, enum inquiry_event event, struct err
 static enum rc finish(struct inquiry_doing *d, struct error *err)
 {
 	inquiry_figures *f;
-	enum rc rc = inquiry_count(d->q->v, d->row, &f, err);
+	enum rc rc = check_sees(d, err);
+	if (rc == RC_OK)
+		rc = inquiry_count(d->q->v, d->row, &f, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = inquiry_take_reason(d, false, err);
@@ -355,7 +397,9 @@ static enum rc refuse(struct inquiry_doing *d, struct error *err)
 {
 	const char *ground;
 	inquiry_figures *f;
-	enum rc rc = check_decider(d, err);
+	enum rc rc = check_sees(d, err);
+	if (rc == RC_OK)
+		rc = check_decider(d, err);
 	if (rc == RC_OK)
 		rc = inquiry_take_word(d->q, "ground", refusals, REFUSALS, &ground, err);
 	if (rc == RC_OK)

@@ -577,6 +577,42 @@ static void given_recordings_are_not_refused_afterwards(void **state)
 			 RC_FAILED);
 }
 
+static void manager_decides_where_they_may_know_of_all(void **state)
+{
+	static const char *const deeds[] = { "authorise", "close", "refuse" };
+	static const char *const more[] = { "", ",'reason':'x'", ",'ground':'other','reason':'x'" };
+	struct test_vault *t = *state;
+	struct person lena = { .name = "lena", .role = ROLE_MANAGER, .scope = "line:2000" };
+	assert_int_equal(people_save(t->path, &lena, &t->err), RC_OK); /* of call 0 alone */
+	open_kind(t, "subject-access");
+	OK(t, "mia", "verify-identity", ",'how':'passport'");
+	assert_int_equal(assess(t, "lena", 0, "'decision':'release'"), RC_OK);
+	assess_all(t, "mia");
+	for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++) {
+		if (i == 1)
+			OK(t, "mia", "authorise", "");
+		assert_int_equal(ask_one(t, "lena", deeds[i], more[i]), RC_REFUSED);
+		assert_non_null(strstr(t->err.text, "R-1 keeps recordings that are not yours"));
+	}
+	assert_string_equal(state_of(t), "authorised");
+	assert_true(held(t, 0) && held(t, 1));
+	assert_int_equal(test_audited(t, "request-authorise", "refused"), 1);
+	assert_int_equal(test_audited(t, "request-close", "refused"), 1);
+	assert_int_equal(test_audited(t, "request-refuse", "refused"), 1);
+	/* one that keeps theirs alone is theirs */
+	assert_int_equal(test_ask(t,
+				  "{'request':'request-open','kind':'subject-access','party':"
+				  "'960777','received':'2026-03-10','reference':'x','since':%lld,"
+				  "'until':%lld}",
+				  (long long)calls[0].r.start_us, (long long)calls[0].r.start_us),
+			 RC_OK);
+	assert_int_equal(figure(t, "found"), 1);
+	assert_int_equal(test_ask_as(t, "lena",
+				     "{'request':'request-refuse','inquiry':'R-2','ground':"
+				     "'withdrawn','reason':'x'}"),
+			 RC_OK);
+}
+
 /* ---- others' turns while a recording is opened ----------------------------------------------------------------- */
 
 /* What somebody else does before the giving goes on: by then its audio has left. */
@@ -724,6 +760,7 @@ int main(void)
 		TEST(only_those_who_deal_with_it_see_who_asks),
 		TEST(overdue_ones_are_told_until_they_are_fulfilled),
 		TEST(given_recordings_are_not_refused_afterwards),
+		TEST(manager_decides_where_they_may_know_of_all),
 		TEST(giving_leaves_an_assessment_made_meanwhile),
 		TEST(giving_does_not_open_what_was_ended_meanwhile),
 		TEST(giving_leaves_time_that_was_added_meanwhile),
