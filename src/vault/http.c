@@ -52,14 +52,17 @@ struct exchange {
 
 /* ---- connections --------------------------------------------------------------------------------------------- */
 
-static bool too_many(const struct http *h, uid_t uid)
+static bool too_many(const struct http *h, const struct work_caller *who)
 {
-	unsigned all = 0, theirs = 0;
+	unsigned roots = 0, others = 0, theirs = 0;
 	for (const struct client *c = h->clients; c; c = c->next) {
-		all++;
-		theirs += c->who.uid == uid;
+		*(c->who.uid == 0 ? &roots : &others) += 1;
+		theirs += work_share(&c->who) == work_share(who);
 	}
-	return all >= HTTP_CONNECTIONS || (uid != 0 && theirs >= HTTP_OF_ONE);
+	if (roots + others >= HTTP_CONNECTIONS)
+		return true;
+	return who->uid != 0 &&
+	       (theirs >= HTTP_OF_ONE || others >= HTTP_CONNECTIONS - HTTP_OF_ROOT);
 }
 
 static void forget_client(struct http *h, const struct client *c)
@@ -106,7 +109,7 @@ void http_connection(struct http *h, int fd, const struct work_caller *who)
 	c->fd = fd;
 	c->who = *who;
 	pthread_mutex_lock(&h->lock);
-	bool many = too_many(h, who->uid);
+	bool many = too_many(h, who);
 	if (!many) {
 		c->next = h->clients;
 		h->clients = c;

@@ -12,7 +12,9 @@
 #include "vault/work.h"
 
 #define HTTP_CONNECTIONS 256 /* at once, of all */
-#define HTTP_OF_ONE      32  /* of one person; root has no such limit */
+#define HTTP_OF_ROOT                                                                               \
+	16 /* ... of which root alone has so many: whoever looks after the machine gets in */
+#define HTTP_OF_ONE 32 /* of one person, or of all without a name; root has no such limit */
 
 struct http;
 /* w: borrowed */

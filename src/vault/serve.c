@@ -96,10 +96,7 @@ static bool caller_of(int fd, struct work_caller *who)
 	if (!local_peer(fd, &who->uid))
 		return false;
 	(void)getpwuid_r(who->uid, &pw, buf, sizeof buf, &found);
-	if (found)
-		snprintf(who->person, sizeof who->person, "%s", found->pw_name);
-	else
-		snprintf(who->person, sizeof who->person, "uid %u", (unsigned)who->uid);
+	work_caller_name(who, found ? found->pw_name : NULL);
 	return true;
 }
 

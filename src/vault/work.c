@@ -15,6 +15,7 @@
 #define REFUSAL_PAUSE_US 100000
 #define STREAM_PIECE     65536
 #define POLL_US          20000
+#define SHARE_NAMELESS   65534 /* nobody's */
 
 struct job {
 	struct works *all; /* borrowed */
@@ -52,13 +53,29 @@ void works_free(struct works *w)
 	free(w);
 }
 
+/* ---- a caller ------------------------------------------------------------------------------------------------- */
+
+void work_caller_name(struct work_caller *who, const char *name)
+{
+	who->nameless = !name;
+	if (who->nameless)
+		snprintf(who->person, sizeof who->person, "uid %u", (unsigned)who->uid);
+	else
+		snprintf(who->person, sizeof who->person, "%s", name);
+}
+
+uid_t work_share(const struct work_caller *who)
+{
+	return who->nameless && who->uid != 0 ? SHARE_NAMELESS : who->uid;
+}
+
 /* ---- a person's places ---------------------------------------------------------------------------------------- */
 
-static unsigned placed(const struct works *w, uid_t uid)
+static unsigned placed(const struct works *w, uid_t share)
 {
 	unsigned n = 0;
 	for (const struct job *j = w->jobs; j; j = j->next)
-		n += j->placed && j->who.uid == uid;
+		n += j->placed && work_share(&j->who) == share;
 	return n;
 }
 
@@ -66,7 +83,7 @@ static void take_place(struct job *j)
 {
 	struct works *w = j->all;
 	pthread_mutex_lock(&w->lock);
-	while (placed(w, j->who.uid) >= WORK_PLACES)
+	while (placed(w, work_share(&j->who)) >= WORK_PLACES)
 		pthread_cond_wait(&w->changed, &w->lock);
 	j->placed = true;
 	pthread_mutex_unlock(&w->lock);

@@ -24,8 +24,13 @@
 /* Who is at the other end of a connection. */
 struct work_caller {
 	uid_t uid;
+	bool nameless; /* the system has no name for this uid */
 	char person[PERSON_NAME];
 };
+/* Who has this uid, by the system's name for it (NULL: none). */
+void work_caller_name(struct work_caller *who, const char *name);
+/* Whose share of anything they use.  A user may have thousands of uids without a name (subuid(5)): these share one. */
+uid_t work_share(const struct work_caller *who);
 
 struct works;
 struct works *works_new(struct vault *v); /* v: shared (turn.h), borrowed */

@@ -48,7 +48,7 @@ static int dial(struct house *h, const char *person, uid_t uid)
 {
 	int pair[2];
 	struct work_caller who = { .uid = uid };
-	snprintf(who.person, sizeof who.person, "%s", person);
+	work_caller_name(&who, person);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	http_connection(h->http, pair[0], &who);
 	return pair[1];
@@ -397,6 +397,53 @@ static void one_person_has_only_so_many_connections(void **state)
 	assert_true(free_again);
 }
 
+static void expect_turned_away(struct house *h, const char *person, uid_t uid)
+{
+	size_t len;
+	char *text = hear(dial(h, person, uid), &len);
+	assert_memory_equal(text, "HTTP/1.1 503", 12);
+	free(text);
+}
+
+/* As a user with subordinate uids has them. */
+static void all_without_a_name_have_the_connections_of_one(void **state)
+{
+	struct house *h = *state;
+	int held[HTTP_OF_ONE];
+	for (unsigned i = 0; i < HTTP_OF_ONE; i++)
+		held[i] = dial(h, NULL, 100000 + i);
+	expect_turned_away(h, NULL, 200000);
+	(void)expect(h, "alice", "{'request':'calls'}", "done", NULL);
+	for (int i = 0; i < HTTP_OF_ONE; i++)
+		close(held[i]);
+}
+
+static void root_gets_in_when_all_others_have_filled_the_rest(void **state)
+{
+	enum { OTHERS = HTTP_CONNECTIONS - HTTP_OF_ROOT };
+	struct house *h = *state;
+	int held[HTTP_CONNECTIONS];
+	for (unsigned i = 0; i < OTHERS; i++)
+		held[i] = dial(h, "user", 2000 + i / HTTP_OF_ONE);
+	expect_turned_away(h, "alice", UID_ALICE);
+	for (unsigned i = OTHERS; i < HTTP_CONNECTIONS; i++)
+		held[i] = dial(h, "root", 0);
+	expect_turned_away(h, "root", 0);
+	close(held[HTTP_CONNECTIONS - 1]);
+	bool in = false;
+	for (int i = 0; i < 200 && !in; i++) {
+		size_t len;
+		char *text =
+			exchange(dial(h, "root", 0), "GET /v1/status HTTP/1.0\r\n", "", 0, &len);
+		in = strncmp(text + 9, "200", 3) == 0;
+		free(text);
+		clock_sleep_us(20000);
+	}
+	assert_true(in);
+	for (unsigned i = 0; i < HTTP_CONNECTIONS - 1; i++)
+		close(held[i]);
+}
+
 static void spool_tells_each_side_of_the_others_end(void **state)
 {
 	char buf[64];
@@ -574,6 +621,8 @@ int main(void)
 		TEST(slow_and_silent_callers_hinder_nobody),
 		TEST(caller_who_never_reads_hinders_nobody),
 		TEST(one_person_has_only_so_many_connections),
+		TEST(all_without_a_name_have_the_connections_of_one),
+		TEST(root_gets_in_when_all_others_have_filled_the_rest),
 		cmocka_unit_test(spool_tells_each_side_of_the_others_end),
 		TEST(recorder_keeper_and_ten_clients_lose_nothing),
 		TEST(taking_in_gives_way_and_loses_nothing),
