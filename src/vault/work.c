@@ -57,7 +57,7 @@ void works_free(struct works *w)
 
 void work_caller_name(struct work_caller *who, const char *name)
 {
-	who->nameless = !name;
+	who->nameless = !name || strlen(name) >= sizeof who->person;
 	if (who->nameless)
 		snprintf(who->person, sizeof who->person, "uid %u", (unsigned)who->uid);
 	else

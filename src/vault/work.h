@@ -24,10 +24,10 @@
 /* Who is at the other end of a connection. */
 struct work_caller {
 	uid_t uid;
-	bool nameless; /* the system has no name for this uid */
+	bool nameless; /* the system has no name for this uid, or none that fits */
 	char person[PERSON_NAME];
 };
-/* Who has this uid, by the system's name for it (NULL: none). */
+/* Who has this uid, by the system's name for it (NULL: none).  A name is never cut: it would be another's. */
 void work_caller_name(struct work_caller *who, const char *name);
 /* Whose share of anything they use.  A user may have thousands of uids without a name (subuid(5)): these share one. */
 uid_t work_share(const struct work_caller *who);

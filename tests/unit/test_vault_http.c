@@ -444,6 +444,23 @@ static void root_gets_in_when_all_others_have_filled_the_rest(void **state)
 		close(held[i]);
 }
 
+/* A directory may have longer names than any listed person: cut, one would be that person. */
+static void name_that_does_not_fit_is_nobodys(void **state)
+{
+	char name[PERSON_NAME + 1];
+	struct work_caller who = { .uid = 70000 };
+	(void)state;
+	memset(name, 'a', PERSON_NAME);
+	name[PERSON_NAME] = '\0';
+	work_caller_name(&who, name);
+	assert_true(who.nameless);
+	assert_string_equal(who.person, "uid 70000");
+	name[PERSON_NAME - 1] = '\0';
+	work_caller_name(&who, name);
+	assert_false(who.nameless);
+	assert_string_equal(who.person, name);
+}
+
 static void spool_tells_each_side_of_the_others_end(void **state)
 {
 	char buf[64];
@@ -623,6 +640,7 @@ int main(void)
 		TEST(one_person_has_only_so_many_connections),
 		TEST(all_without_a_name_have_the_connections_of_one),
 		TEST(root_gets_in_when_all_others_have_filled_the_rest),
+		cmocka_unit_test(name_that_does_not_fit_is_nobodys),
 		cmocka_unit_test(spool_tells_each_side_of_the_others_end),
 		TEST(recorder_keeper_and_ten_clients_lose_nothing),
 		TEST(taking_in_gives_way_and_loses_nothing),
