@@ -200,7 +200,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	x->spool = works_begin(h->works, &x->client->who, request);
 	if (!x->spool)
 		return reply_wrong(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "the service cannot begin with this now: try again");
+				   "the service is too busy to begin with this: try again");
 	return reply_stream(connection, x);
 }
 
@@ -297,12 +297,12 @@ static void completed(void *cls, struct MHD_Connection *connection, void **conte
 		      enum MHD_RequestTerminationCode how)
 {
 	struct exchange *x = *context;
-	(void)cls;
+	struct http *h = cls;
 	(void)how;
 	if (!x)
 		return;
 	if (x->spool)
-		spool_leave(x->spool);
+		works_let_go(h->works, x->spool);
 	if (x->body)
 		explicit_bzero(x->body, x->room);
 	free(x->body);

@@ -79,14 +79,22 @@ static unsigned placed(const struct works *w, uid_t share)
 	return n;
 }
 
-static void take_place(struct job *j)
+static bool has_gone(const struct job *j)
+{
+	return __atomic_load_n(spool_gone(j->spool), __ATOMIC_RELAXED);
+}
+
+/* False: the caller has gone.  Nobody would hear what is opened. */
+static bool take_place(struct job *j)
 {
 	struct works *w = j->all;
 	pthread_mutex_lock(&w->lock);
-	while (placed(w, work_share(&j->who)) >= WORK_PLACES)
+	while (!has_gone(j) && placed(w, work_share(&j->who)) >= WORK_PLACES)
 		pthread_cond_wait(&w->changed, &w->lock);
-	j->placed = true;
+	j->placed = !has_gone(j);
+	bool good = j->placed;
 	pthread_mutex_unlock(&w->lock);
+	return good;
 }
 
 static void leave_place(struct job *j)
@@ -141,7 +149,7 @@ static void rest(void *ctx)
 	struct job *j = ctx;
 	leave_place(j);
 	spool_wait(j->spool);
-	take_place(j);
+	(void)take_place(j); /* without one it ends at once: nobody takes its pages */
 }
 
 /* What was written to the file, after the replies.  Nobody waits for this caller. */
@@ -210,12 +218,9 @@ static enum rc ask(struct job *j, struct error *err)
 	enum rc rc = prepare(j, err);
 	if (rc != RC_OK)
 		return rc;
-	take_place(j);
-	/* Whoever has gone while waiting would not hear what is opened. */
-	if (__atomic_load_n(who.stop, __ATOMIC_RELAXED))
-		rc = error_set(err, RC_FAILED, "the caller has gone");
-	else
-		rc = vault_request(j->all->v, &who, j->request, take_reply, j, err);
+	if (!take_place(j))
+		return error_set(err, RC_FAILED, "the caller has gone");
+	rc = vault_request(j->all->v, &who, j->request, take_reply, j, err);
 	if (rc == RC_REFUSED)
 		clock_sleep_us(REFUSAL_PAUSE_US);
 	leave_place(j);
@@ -268,6 +273,14 @@ static bool start(struct job *j)
 	return good;
 }
 
+static bool has_many(const struct works *w, const struct work_caller *who)
+{
+	unsigned n = 0;
+	for (const struct job *j = w->jobs; j; j = j->next)
+		n += work_share(&j->who) == work_share(who);
+	return who->uid != 0 && n >= WORK_OF_ONE;
+}
+
 struct spool *works_begin(struct works *w, const struct work_caller *who, json_t *request)
 {
 	struct spool *spool = spool_new();
@@ -275,7 +288,7 @@ struct spool *works_begin(struct works *w, const struct work_caller *who, json_t
 	ASSERT(j);
 	*j = (struct job){ .all = w, .who = *who, .request = request, .spool = spool, .fd = -1 };
 	pthread_mutex_lock(&w->lock);
-	bool good = spool && !w->closing;
+	bool good = spool && !w->closing && !has_many(w, who);
 	if (good) {
 		j->next = w->jobs;
 		w->jobs = j;
@@ -295,6 +308,14 @@ struct spool *works_begin(struct works *w, const struct work_caller *who, json_t
 		spool_leave(spool);
 	}
 	return NULL;
+}
+
+void works_let_go(struct works *w, struct spool *s)
+{
+	spool_leave(s);
+	pthread_mutex_lock(&w->lock);
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------ */
@@ -322,6 +343,7 @@ bool works_finish(struct works *w, int patience_ms)
 	pthread_mutex_lock(&w->lock);
 	for (struct job *j = w->jobs; j; j = j->next)
 		spool_stop(j->spool);
+	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 	return wait_for_none(w, patience_ms);
 }

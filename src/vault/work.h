@@ -10,8 +10,9 @@
  *   {"bytes":N}                        once, where a stream was asked for: N bytes follow as they are
  *   {"verdict":"done"}                 last; else failed, usage, refused, damaged or again, with "error":"one line"
  *
- * One person's requests hinder nobody else: at most WORK_PLACES of them are in the vault, or wait for it, at once; and a
- * refusal, which costs an audit entry, is told after a pause.
+ * One person's requests hinder nobody else: at most WORK_PLACES of them are in the vault, or wait for it, at once, and
+ * WORK_OF_ONE are there at all; one whose caller has gone leaves the queue; and a refusal, which costs an audit entry, is told
+ * after a pause.
  */
 #ifndef CALLSPAN_VAULT_WORK_H
 #define CALLSPAN_VAULT_WORK_H
@@ -20,6 +21,8 @@
 #include "vault/parts.h"
 
 #define WORK_PLACES 4
+#define WORK_OF_ONE                                                                                \
+	32 /* requests of one person that are begun, or wait for a place; of root there may be more */
 
 /* Who is at the other end of a connection. */
 struct work_caller {
@@ -34,8 +37,11 @@ uid_t work_share(const struct work_caller *who);
 
 struct works;
 struct works *works_new(struct vault *v); /* v: shared (turn.h), borrowed */
-/* Begin with a request (moved); gives the spool to take the reply from, and to let go of.  NULL: not now. */
+/* Begin with a request (moved); gives the spool to take the reply from, and to let go of.  NULL: not now,
+ * the service ends or this person has too many. */
 struct spool *works_begin(struct works *w, const struct work_caller *who, json_t *request);
+/* Let go of a spool that works_begin() gave: a request that still waits for a place is given up. */
+void works_let_go(struct works *w, struct spool *s);
 /* Begin nothing more, and wait for what goes on; after patience_ms ask it to stop, and wait as long again.  False: something
  * still works in the vault. */
 bool works_finish(struct works *w, int patience_ms);

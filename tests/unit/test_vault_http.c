@@ -444,6 +444,45 @@ static void root_gets_in_when_all_others_have_filled_the_rest(void **state)
 		close(held[i]);
 }
 
+static struct spool *begin(struct house *h, const struct work_caller *who)
+{
+	return works_begin(h->works, who, json_pack("{s:s}", "request", "calls"));
+}
+
+/* Others have the vault; whoever posts and hangs up, again and again, leaves no more behind than what has its place. */
+static void requests_of_callers_who_have_gone_do_not_pile_up(void **state)
+{
+	enum { LEFT = WORK_OF_ONE - WORK_PLACES };
+	struct house *h = *state;
+	struct work_caller bob = { .uid = UID_BOB };
+	struct spool *s[WORK_OF_ONE], *again[LEFT];
+	static const char body[] = "{\"request\":\"calls\"}";
+	int begun = 0;
+	work_caller_name(&bob, "bob");
+	vault_enter(h->t.v);
+	for (int i = 0; i < WORK_OF_ONE; i++)
+		assert_non_null(s[i] = begin(h, &bob));
+	assert_null(begin(h, &bob));
+	size_t len;
+	char *text = exchange(dial(h, "bob", UID_BOB), POST, body, strlen(body), &len);
+	assert_memory_equal(text + 9, "503", 3);
+	assert_non_null(strstr(text, "{\"error\":\""));
+	free(text);
+	for (int i = 0; i < WORK_OF_ONE; i++)
+		works_let_go(h->works, s[i]);
+	for (int i = 0; i < 500 && begun < LEFT; i++) {
+		if ((again[begun] = begin(h, &bob)))
+			begun++;
+		else
+			clock_sleep_us(20000);
+	}
+	assert_int_equal(begun, LEFT);
+	for (int i = 0; i < LEFT; i++)
+		works_let_go(h->works, again[i]);
+	vault_leave(h->t.v);
+	(void)expect(h, "alice", "{'request':'calls'}", "done", NULL);
+}
+
 /* A directory may have longer names than any listed person: cut, one would be that person. */
 static void name_that_does_not_fit_is_nobodys(void **state)
 {
@@ -640,6 +679,7 @@ int main(void)
 		TEST(one_person_has_only_so_many_connections),
 		TEST(all_without_a_name_have_the_connections_of_one),
 		TEST(root_gets_in_when_all_others_have_filled_the_rest),
+		TEST(requests_of_callers_who_have_gone_do_not_pile_up),
 		cmocka_unit_test(name_that_does_not_fit_is_nobodys),
 		cmocka_unit_test(spool_tells_each_side_of_the_others_end),
 		TEST(recorder_keeper_and_ten_clients_lose_nothing),
