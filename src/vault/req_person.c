@@ -8,6 +8,7 @@
  * someone to one, or giving one a new passphrase takes the asker's own passphrase.  Nobody can take from the store its last
  * controller, or the last who opens audio.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "vault/parts.h"
@@ -381,19 +382,55 @@ static enum rc check_passphrase_change(const struct change *c, struct error *err
 	enum rc rc = need_new(c, err);
 	if (rc == RC_OK && c->p.has_box && strcmp(c->passphrase, c->new_passphrase) == 0)
 		rc = error_set(err, RC_USAGE, "the new passphrase is the old one");
-	return rc == RC_OK && c->p.has_box ? people_prove(&c->p, c->passphrase, err) : rc;
+	return rc;
 }
 
-static enum rc seal_change(struct change *c, struct error *err)
+/* Takes a second or two and 256 MiB, but nothing of the vault: others may go on, and one at a time do this. */
+static enum rc seal_outside(struct change *c, struct error *err)
 {
-	if (!c->p.has_box)
-		return people_box(&c->p, NULL, c->new_passphrase, err);
-	return people_change_passphrase(&c->p, c->passphrase, c->new_passphrase, err);
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	vault_step_out(c->q->v);
+	pthread_mutex_lock(&one);
+	enum rc rc = c->p.has_box ? people_change_passphrase(&c->p, c->passphrase,
+							     c->new_passphrase, err)
+				  : people_box(&c->p, NULL, c->new_passphrase, err);
+	pthread_mutex_unlock(&one);
+	vault_step_in(c->q->v);
+	return rc;
+}
+
+static bool same_passphrase(const struct person *a, const struct person *b)
+{
+	return a->has_box == b->has_box &&
+	       memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
+	       memcmp(a->box, b->box, sizeof a->box) == 0;
+}
+
+/* What was sealed, into the person as they are listed now. */
+static enum rc take_sealed(struct change *c, const struct person *before, struct error *err)
+{
+	struct person now;
+	enum rc rc = people_load(c->q->v->store, before->name, &now, err);
+	if (rc == RC_OK && now.disabled)
+		rc = error_set(err, RC_REFUSED, "you are no longer a person of this store");
+	if (rc == RC_OK && !same_passphrase(&now, before))
+		rc = error_set(err, RC_FAILED, "your passphrase was changed meanwhile: try again");
+	if (rc == RC_OK) {
+		memcpy(now.public_key, c->p.public_key, sizeof now.public_key);
+		memcpy(now.box, c->p.box, sizeof now.box);
+		now.has_box = true;
+		c->p = now;
+	}
+	forget_bytes(&now, sizeof now);
+	return rc == RC_NOT_FOUND
+		       ? error_set(err, RC_REFUSED, "you are no longer a person of this store")
+		       : rc;
 }
 
 enum rc req_person_passphrase(const struct request *q, struct error *err)
 {
 	struct change c;
+	struct person before;
 	begin(&c, q, "person-passphrase");
 	/* Who runs the system without being listed (root) has no file to keep one in. */
 	enum rc rc = people_load(q->v->store, q->person.name, &c.p, err);
@@ -401,10 +438,17 @@ enum rc req_person_passphrase(const struct request *q, struct error *err)
 		rc = error_set(err, RC_REFUSED, "you are not listed as a person of this store");
 	if (rc == RC_OK)
 		rc = check_passphrase_change(&c, err);
+	before = c.p;
+	if (rc == RC_OK)
+		rc = seal_outside(&c, err);
+	if (rc == RC_OK)
+		rc = take_sealed(&c, &before, err);
+	bool first = !before.has_box;
+	forget_bytes(&before, sizeof before);
 	if (rc != RC_OK)
 		return end(&c, rc);
-	describe(&c, c.p.has_box ? "" : " first");
-	return end(&c, carry_out(&c, seal_change, people_replace, err));
+	describe(&c, first ? " first" : "");
+	return end(&c, carry_out(&c, NULL, people_replace, err));
 }
 
 enum rc req_person_reset(const struct request *q, struct error *err)

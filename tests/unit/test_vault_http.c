@@ -483,6 +483,58 @@ static void requests_of_callers_who_have_gone_do_not_pile_up(void **state)
 	(void)expect(h, "alice", "{'request':'calls'}", "done", NULL);
 }
 
+struct passphrase_change {
+	struct house *h;
+	pthread_t thread;
+	const char *request;
+	char *text;
+	size_t len;
+};
+
+static void *change_passphrase(void *arg)
+{
+	struct passphrase_change *c = arg;
+	c->text = ask(c->h, "alice", UID_ALICE, c->request, &c->len);
+	return NULL;
+}
+
+/* Sealing works outside the vault: who comes second must not undo what the first was told is done. */
+static void two_passphrases_at_once_give_one_and_a_failure(void **state)
+{
+	struct house *h = *state;
+	struct person alice;
+	const char *won = NULL;
+	struct passphrase_change both[2] = {
+		{ .request = "{'request':'person-passphrase','new_passphrase':'the first horse'}" },
+		{ .request = "{'request':'person-passphrase','new_passphrase':'the other horse'}" },
+	};
+	unsigned failed = 0;
+	vault_enter(h->t.v);
+	for (int i = 0; i < 2; i++) {
+		both[i].h = h;
+		assert_int_equal(pthread_create(&both[i].thread, NULL, change_passphrase, &both[i]),
+				 0);
+	}
+	clock_sleep_us(200000); /* both wait for the vault */
+	vault_leave(h->t.v);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(both[i].thread, NULL);
+		json_t *o = verdict_of(both[i].text, both[i].len);
+		if (strcmp(test_text(o, "verdict"), "done") == 0)
+			won = i ? "the other horse" : "the first horse";
+		else
+			failed += strstr(test_text(o, "error"), "changed meanwhile") != NULL;
+		json_decref(o);
+		free(both[i].text);
+	}
+	assert_int_equal(failed, 1);
+	assert_non_null(won);
+	assert_int_equal(people_load(h->t.v->store, "alice", &alice, &h->t.err), RC_OK);
+	assert_int_equal(people_prove(&alice, won, &h->t.err), RC_OK);
+	assert_int_equal(test_audited(&h->t, "person-passphrase", "granted"), 1);
+	assert_int_equal(test_audited(&h->t, "person-passphrase", "failed"), 1);
+}
+
 /* A directory may have longer names than any listed person: cut, one would be that person. */
 static void name_that_does_not_fit_is_nobodys(void **state)
 {
@@ -680,6 +732,7 @@ int main(void)
 		TEST(all_without_a_name_have_the_connections_of_one),
 		TEST(root_gets_in_when_all_others_have_filled_the_rest),
 		TEST(requests_of_callers_who_have_gone_do_not_pile_up),
+		TEST(two_passphrases_at_once_give_one_and_a_failure),
 		cmocka_unit_test(name_that_does_not_fit_is_nobodys),
 		cmocka_unit_test(spool_tells_each_side_of_the_others_end),
 		TEST(recorder_keeper_and_ten_clients_lose_nothing),
