@@ -278,8 +278,9 @@ struct ending {
 	enum rc wrong;
 };
 
-static void left_alone(struct ending *e, const struct slot_end *slot, const char *why)
+static void left_alone(struct ending *e, struct slot_end *slot, const char *why)
 {
+	slot->foreign = true;
 	if (e->wrong == RC_OK)
 		e->wrong = error_set(e->first, RC_DAMAGED, "%s: slot %u %s", e->path, slot->number,
 				     why);
@@ -370,7 +371,7 @@ enum rc segment_destroy_slots(const char *seg_path, struct slot_end *slots, size
 	struct ending e = { .path = path, .was = was, .first = err };
 
 	for (size_t i = 0; i < n; i++)
-		slots[i].destroyed = false;
+		slots[i].destroyed = slots[i].foreign = false;
 	enum rc rc = open_keys(&e.fd, path, seg_path, err);
 	if (rc != RC_OK)
 		return rc;

@@ -455,6 +455,7 @@ struct slot_end {
 	uint32_t number;
 	struct uuid call;
 	bool destroyed; /* out: it is overwritten, on the disk, and was read back */
+	bool foreign;   /* out: it is another's, or not there: left alone */
 };
 /* Overwrite slots in place (sorted by number), sync once, read back.  Done again, it does the same.  `was` (may be NULL)
  * has room for n slots and gets what they held.  RC_NOT_FOUND: there is no slot file; RC_DAMAGED: some slots are not there

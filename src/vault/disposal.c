@@ -58,35 +58,11 @@ struct doom {
 	struct disposal_sum *sum;
 	struct error *err;
 	struct backup_following *following; /* owned; NULL: not yet */
+	bool told; /* their lines say that they are gone: they are not served, even where a slot cannot be reached now */
+	bool left; /* some could not be destroyed */
 };
 
 /* ---- looking up ------------------------------------------------------------------------------- */
-
-bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out)
-{
-	uint8_t key[17], *value;
-	size_t len;
-	struct error ignored; /* index_health() keeps it */
-	disposal_row_key(key, id);
-	if (index_get(v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
-		return false;
-	if (out) {
-		memset(out, 0, sizeof *out);
-		out->id = *id;
-		(void)disposal_row_unpack(out, value, len);
-	}
-	free(value);
-	return true;
-}
-
-void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id)
-{
-	struct disposal d;
-	if (!disposal_find(v, id, &d) || d.state == DISPOSAL_DONE)
-		return;
-	d.state = DISPOSAL_DONE;
-	disposal_row_put(b, &d);
-}
 
 bool disposal_named(struct vault *v, const char *text, struct error *err)
 {
@@ -170,6 +146,7 @@ static size_t group(const struct doomed *x, size_t n)
 
 static void failed(struct doom *m, const struct doomed *x, const char *why)
 {
+	m->left = true;
 	if (m->sum->failed++ == 0)
 		error_set(&m->sum->first, RC_FAILED, "%s", why);
 	log_error("not-destroyed", "segment=%s slot=%u error=\"%s\"", x->d.segment, x->d.slot, why);
@@ -180,6 +157,9 @@ static enum rc overwrite_at(struct doom *m, struct doomed *x, size_t n, enum seg
 			    struct slot_end *ends, struct error *why)
 {
 	char path[STORE_PATH];
+	segments_path(path, m->v, place, x[0].d.segment, ".keys");
+	if (place == SEGMENT_AT_RECORDER && !disk_is_file(path, NULL))
+		return RC_NOT_FOUND; /* whatever else the recorder may have put there */
 	uint8_t *was = m->sum->traces ? calloc(n, SLOT_BYTES) : NULL;
 	ASSERT(was || !m->sum->traces);
 	for (size_t i = 0; i < n; i++)
@@ -192,32 +172,50 @@ static enum rc overwrite_at(struct doom *m, struct doomed *x, size_t n, enum seg
 	return rc;
 }
 
-/* Wherever a slot file of that segment lies: on the way from the recorder to the vault it may be at both. */
+/* How a segment stands whose slot file may not be there.  One that still has recordings and is not on its way out has such a
+ * file somewhere, out of reach: it is not taken for gone. */
+static void how_it_stands(struct doom *m, const char *name, bool *taken, bool *lives)
+{
+	struct segment_row row;
+	struct error ignored;
+	enum rc rc = segments_get(m->v, name, &row, &ignored);
+	*taken = rc == RC_OK && row.done;
+	*lives = rc != RC_NOT_FOUND &&
+		 (rc != RC_OK || (row.pending != SEGMENT_GOING && row.calls > 0));
+}
+
+/* Wherever a slot file of that segment lies: on the way from the recorder to the vault it may be at both.  What lies at the
+ * recorder and is not of these recordings does not count; nor, once the segment was taken, that it is destroyed there. */
 static void overwrite_group(struct doom *m, struct doomed *x, size_t n)
 {
 	static const enum segment_place places[] = { SEGMENT_IN_VAULT, SEGMENT_AT_RECORDER };
 	struct error why = { "" };
 	struct slot_end *ends = malloc(n * sizeof *ends);
-	bool *bad = calloc(n, sizeof *bad), any = false;
-	ASSERT(ends && bad);
+	bool *bad = calloc(n, sizeof *bad), *done = calloc(n, sizeof *done), taken, lives;
+	ASSERT(ends && bad && done);
+	how_it_stands(m, x[0].d.segment, &taken, &lives);
 	for (size_t p = 0; p < sizeof places / sizeof places[0]; p++) {
 		struct error here;
+		bool outside = places[p] == SEGMENT_AT_RECORDER;
 		enum rc rc = overwrite_at(m, x, n, places[p], ends, &here);
 		if (rc == RC_NOT_FOUND)
 			continue;
-		any = true;
-		why = rc == RC_OK ? why : here;
-		for (size_t i = 0; i < n; i++)
-			bad[i] |= !ends[i].destroyed;
+		why = rc == RC_OK || why.text[0] ? why : here;
+		for (size_t i = 0; i < n; i++) {
+			done[i] |= ends[i].destroyed && !(outside && taken);
+			bad[i] |= !ends[i].destroyed && !(outside && ends[i].foreign);
+		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		x[i].gone = !bad[i];
-		x[i].d.absent = !any;
+		bad[i] |= !done[i] && lives;
+		x[i].gone = !bad[i] || m->told;
+		x[i].d.absent = !done[i];
 		if (bad[i])
-			failed(m, &x[i], why.text);
+			failed(m, &x[i], why.text[0] ? why.text : "its slot file is not there");
 	}
 	free(ends);
 	free(bad);
+	free(done);
 }
 
 /* Registered backups follow here, so that no disposal says "destroyed" while a slot lives on in one.  A store without
@@ -369,7 +367,9 @@ static enum rc commit(struct doom *m, const char *text, size_t len)
 		audit_drop(v, b);
 		return rc;
 	}
-	index_batch_delete(b, INDEX_META, batch_key, sizeof batch_key - 1);
+	/* What could not be destroyed may be gone all the same: disposal_settle() looks. */
+	if (!m->left && !m->told)
+		index_batch_delete(b, INDEX_META, batch_key, sizeof batch_key - 1);
 	if (last) {
 		disposal_row_note(b, v->disposals_end + len, v->disposals_count + count);
 		note_destroyed(m, b, count, last, text, len);
@@ -451,7 +451,7 @@ static enum rc destroy(struct doom *m, enum disposal_kind kind)
 	free(text);
 	if (rc != RC_OK)
 		return rc;
-	v->disposals_open = false;
+	v->disposals_open = m->left;
 	if (len && !m->sum->end)
 		m->sum->begin = begin;
 	if (len)
@@ -500,7 +500,7 @@ static enum rc take_line(struct doom *m, const char *line, size_t len)
 static enum rc apply_lines(struct vault *v, const char *text, size_t len, struct error *err)
 {
 	struct disposal_sum sum = { 0 };
-	struct doom m = { .v = v, .sum = &sum, .err = err };
+	struct doom m = { .v = v, .sum = &sum, .err = err, .told = true };
 	size_t lines = 0;
 	for (size_t i = 0; i < len; i++)
 		lines += text[i] == '\n';
@@ -515,9 +515,6 @@ static enum rc apply_lines(struct vault *v, const char *text, size_t len, struct
 	sort(&m);
 	if (rc == RC_OK)
 		overwrite(&m);
-	/* Its line says that it is gone: it is not served, even where its slot cannot be reached now. */
-	for (size_t i = 0; i < m.count; i++)
-		m.all[i].gone = true;
 	if (rc == RC_OK && m.count)
 		rc = commit(&m, text, len);
 	else

@@ -76,13 +76,8 @@ struct disposal_sum {
 enum rc disposal_destroy(struct vault *v, const struct uuid *ids, size_t n, enum disposal_kind kind,
 			 const struct person *who, struct disposal_sum *sum,
 			 struct error *err) MUST_USE;
-/* Was it destroyed?  *out may be NULL. */
-bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out);
-/* The same of an id as people type it; *err says when and why it was destroyed.  False: *err is left as it was. */
+/* Was it destroyed, by an id as people type it?  *err says when and why it was destroyed.  False: *err is left as it was. */
 bool disposal_named(struct vault *v, const char *text, struct error *err);
-
-/* Every registered backup has followed it: its row says so. */
-void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id);
 
 /* When the vault is opened, and before anything is destroyed: finish what was begun.  RC_DAMAGED: the file is shorter than it
  * was. */
@@ -92,6 +87,10 @@ enum rc disposal_settle(struct vault *v, struct error *err) MUST_USE;
 void disposal_row_key(uint8_t key[17], const struct uuid *id);
 void disposal_row_put(struct index_batch *b, struct disposal *d);
 bool disposal_row_unpack(struct disposal *d, const uint8_t *value, size_t len);
+/* Was it destroyed?  *out may be NULL. */
+bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out);
+/* Every registered backup has followed it: its row says so. */
+void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id);
 /* So much of the file is known to the index, with so many recordings. */
 void disposal_row_note(struct index_batch *b, uint64_t bytes, uint64_t count);
 /* The same into v->disposals_end and disposals_count. */

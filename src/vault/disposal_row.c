@@ -87,3 +87,31 @@ enum rc disposal_row_read_note(struct vault *v, struct error *err)
 	callspan__disposal__disposal_note__free_unpacked(m, NULL);
 	return RC_OK;
 }
+
+/* ---- looking up ------------------------------------------------------------------------------- */
+
+bool disposal_find(struct vault *v, const struct uuid *id, struct disposal *out)
+{
+	uint8_t key[17], *value;
+	size_t len;
+	struct error ignored; /* index_health() keeps it */
+	disposal_row_key(key, id);
+	if (index_get(v->index, INDEX_META, key, sizeof key, &value, &len, &ignored) != RC_OK)
+		return false;
+	if (out) {
+		memset(out, 0, sizeof *out);
+		out->id = *id;
+		(void)disposal_row_unpack(out, value, len);
+	}
+	free(value);
+	return true;
+}
+
+void disposal_followed(struct vault *v, struct index_batch *b, const struct uuid *id)
+{
+	struct disposal d;
+	if (!disposal_find(v, id, &d) || d.state == DISPOSAL_DONE)
+		return;
+	d.state = DISPOSAL_DONE;
+	disposal_row_put(b, &d);
+}

@@ -356,6 +356,56 @@ static void slot_of_another_recording_is_left_alone(void **state)
 	assert_int_equal(purge_lines(t, &c[1]), 0);
 }
 
+/* A folder of segments that is not mounted holds what is not here now: that lives on. */
+static void segment_out_of_reach_is_not_gone(void **state)
+{
+	struct test_vault *t = *state;
+	char folder[160], away[160];
+	struct test_call c[3];
+	purge_record(t, c, 3, "standard");
+	(void)snprintf(folder, sizeof folder, "%s/vault/segments", t->path);
+	(void)snprintf(away, sizeof away, "%s/away", t->path);
+	assert_int_equal(rename(folder, away), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	purge_now += 31 * DAY_US;
+	assert_int_equal(test_ask(t, "{'request':'purge'}"), RC_FAILED);
+	assert_non_null(strstr(t->err.text, "3 recordings could not be destroyed"));
+	assert_non_null(strstr(t->err.text, "its slot file is not there"));
+	assert_int_equal(purge_living(t), 3);
+	assert_int_equal(purge_lines(t, NULL), 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rename(away, folder), 0);
+	assert_int_equal(test_ask(t, "{'request':'purge'}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "destroyed"), 3);
+	assert_int_equal(test_number(test_reply(t, 0), "absent"), 0);
+	assert_int_equal(purge_living(t), 0);
+}
+
+/* Whoever has the recorder puts a slot file there that is none: nobody's destruction hangs on it. */
+static void stray_slot_file_at_the_recorder_stops_nothing(void **state)
+{
+	static const size_t sizes[] = { 0, 10, 4096 + 256, 4096 + 3 * 256 };
+	struct test_vault *t = *state;
+	char path[512], stray[512];
+	struct test_call c[3];
+	uint8_t bytes[4096 + 3 * 256];
+	memset(bytes, 0x5a, sizeof bytes);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		purge_record(t, c, 3, "standard");
+		assert_true(test_find(t, "vault/segments", ".keys", path));
+		(void)snprintf(stray, sizeof stray, "%s/recorder/%s", t->path,
+			       strrchr(path, '/') + 1);
+		write_file(stray, bytes, sizes[i]);
+		purge_now += 31 * DAY_US;
+		if (test_ask(t, "{'request':'purge'}") != RC_OK)
+			fail_msg("%zu: %s", sizes[i], t->err.text);
+		assert_int_equal(test_number(test_reply(t, 0), "destroyed"), 3);
+		assert_int_equal(purge_living(t), 0);
+		assert_int_equal(purge_lines(t, NULL), 3 * (i + 1));
+		(void)unlink(stray);
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, purge_make, purge_drop)
@@ -375,6 +425,8 @@ int main(void)
 		TEST(call_of_an_open_segment_is_destroyed_where_it_lies),
 		TEST(report_is_signed),
 		TEST(slot_of_another_recording_is_left_alone),
+		TEST(segment_out_of_reach_is_not_gone),
+		TEST(stray_slot_file_at_the_recorder_stops_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
