@@ -147,8 +147,8 @@ enum rc backup_mark_stale(const struct backup *b, struct error *err) MUST_USE;
 /* While recordings are destroyed: each registered backup within reach first follows what it has not yet. */
 struct backup_following;
 struct backup_following *backup_follow_begin(struct vault *v);
-/* The slots of these have been overwritten here. */
-void backup_follow_segment(struct backup_following *f, const char *name);
+/* This one's slot has been overwritten here.  In order of segments. */
+void backup_follow_line(struct backup_following *f, const struct disposal *d);
 /* All registered backups have followed so far. */
 bool backup_follow_whole(const struct backup_following *f);
 /* What was destroyed is on record, in the file of disposals up to `end`; frees it. */

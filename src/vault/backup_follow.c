@@ -78,34 +78,67 @@ enum rc backup_pending(struct vault *v, const struct backup *b, uint64_t *pendin
 /* ---- one backup --------------------------------------------------------------------------------------------- */
 
 /* Lines of one purge stand in order of segments. */
+struct level {
+	char last[SEGMENT_NAME];
+	bool singly; /* that segment's slot file is out of reach here: slot after slot */
+};
+
 struct catching_up {
 	struct vault *v;
 	const struct backup *b;
-	char last[SEGMENT_NAME];
+	struct level level;
 	uint64_t lines;
 };
 
-/* Its slots are not here any more, wherever: then they go there too. */
+/* Where it is not here any more, wherever, its slots go there too.  One that is only out of reach lives on, and so do the
+ * others in it. */
 static enum rc level_segment(struct vault *v, const struct backup *b, const char *name,
-			     struct error *err)
+			     bool *singly, struct error *err)
 {
 	char path[STORE_PATH];
+	struct segment_row row;
+	enum rc rc = segments_get(v, name, &row, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
 	segments_path(path, v, SEGMENT_IN_VAULT, name, ".keys");
 	bool here = disk_is_file(path, NULL);
 	segments_path(path, v, SEGMENT_AT_RECORDER, name, ".keys");
-	if (here || disk_is_file(path, NULL))
+	here |= !row.done &&
+		disk_is_file(path, NULL); /* once taken, the recorder's does not count */
+	*singly = !here && rc == RC_OK;
+	if (here)
 		return backup_segment(v, b, name, NULL, NULL, err);
-	return backup_segment_gone(b, name, err);
+	return *singly ? RC_OK : backup_segment_gone(b, name, err);
+}
+
+/* The backup may be from before it was recorded: then there is nothing of it. */
+static enum rc level_slot(const struct backup *b, const struct disposal *d, struct error *err)
+{
+	char path[STORE_PATH];
+	struct slot_end end = { .number = d->slot, .call = d->id };
+	int n = snprintf(path, sizeof path, "%s/" BACKUP_SEGMENTS "/%s.seg", b->path, d->segment);
+	if (n < 0 || n >= STORE_PATH)
+		return error_set(err, RC_FAILED, "the backup's path is too long");
+	enum rc rc = segment_destroy_slots(path, &end, 1, NULL, err);
+	return rc == RC_NOT_FOUND || end.foreign ? RC_OK : rc;
+}
+
+static enum rc level_line(struct vault *v, const struct backup *b, struct level *l,
+			  const struct disposal *d, struct error *err)
+{
+	enum rc rc = RC_OK;
+	if (strcmp(l->last, d->segment) != 0) {
+		memcpy(l->last, d->segment, sizeof l->last);
+		rc = level_segment(v, b, d->segment, &l->singly, err);
+	}
+	return rc == RC_OK && l->singly ? level_slot(b, d, err) : rc;
 }
 
 static enum rc follow_line(void *ctx, const struct disposal *d, struct error *err)
 {
 	struct catching_up *c = ctx;
 	c->lines++;
-	if (strcmp(c->last, d->segment) == 0)
-		return RC_OK;
-	memcpy(c->last, d->segment, sizeof c->last);
-	return level_segment(c->v, c->b, d->segment, err);
+	return level_line(c->v, c->b, &c->level, d, err);
 }
 
 static enum rc note_followed(struct vault *v, const struct backup *b, uint64_t lines,
@@ -175,8 +208,9 @@ static bool follow(struct vault *v, struct backup *b)
 
 struct backup_following {
 	struct vault *v;
-	struct backup *all; /* owned */
-	bool *fit;          /* owned */
+	struct backup *all;   /* owned */
+	bool *fit;            /* owned */
+	struct level *levels; /* owned */
 	size_t count;
 	uint64_t begin; /* of the lines that are to be */
 	bool unknown;   /* which there are could not be read */
@@ -193,17 +227,18 @@ struct backup_following *backup_follow_begin(struct vault *v)
 	if (f->unknown)
 		log_error("backup-register", "what=\"%s\"", err.text);
 	f->fit = calloc(f->count + 1, sizeof *f->fit);
-	ASSERT(f->fit);
+	f->levels = calloc(f->count + 1, sizeof *f->levels);
+	ASSERT(f->fit && f->levels);
 	for (size_t i = 0; i < f->count; i++)
 		f->fit[i] = follow(v, &f->all[i]);
 	return f;
 }
 
-void backup_follow_segment(struct backup_following *f, const char *name)
+void backup_follow_line(struct backup_following *f, const struct disposal *d)
 {
 	struct error err;
 	for (size_t i = 0; i < f->count; i++) {
-		if (!f->fit[i] || level_segment(f->v, &f->all[i], name, &err) == RC_OK)
+		if (!f->fit[i] || level_line(f->v, &f->all[i], &f->levels[i], d, &err) == RC_OK)
 			continue;
 		f->fit[i] = false;
 		log_warning("backup-behind", "path=\"%s\" what=\"%s\"", f->all[i].path, err.text);
@@ -277,6 +312,7 @@ void backup_follow_free(struct backup_following *f)
 		return;
 	free(f->all);
 	free(f->fit);
+	free(f->levels);
 	free(f);
 }
 

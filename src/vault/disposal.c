@@ -223,8 +223,10 @@ static void overwrite_group(struct doom *m, struct doomed *x, size_t n)
 static void follow(struct doom *m)
 {
 	m->following = backup_follow_begin(m->v);
-	for (size_t i = 0; i < m->count; i += group(m->all + i, m->count - i))
-		backup_follow_segment(m->following, m->all[i].d.segment);
+	for (size_t i = 0; i < m->count; i++) {
+		if (m->all[i].gone)
+			backup_follow_line(m->following, &m->all[i].d);
+	}
 	bool whole = backup_follow_whole(m->following);
 	for (size_t i = 0; i < m->count; i++)
 		m->all[i].d.state = whole ? DISPOSAL_DONE : DISPOSAL_LIVE;

@@ -459,6 +459,30 @@ static void destroyed_matter_is_gone_from_the_backup(void **state)
 	assert_int_equal(matter_key(p->t.v, numbers[1], key, &p->t.err), RC_OK);
 }
 
+/* What is destroyed goes from a backup that comes back while the segment is out of reach here; the others in it stay. */
+static void segment_out_of_reach_keeps_the_others(void **state)
+{
+	struct place *p = *state;
+	uint8_t box[64], living[64];
+	char folder[200], aside[220];
+	snprintf(folder, sizeof folder, "%s/vault/segments", p->t.path);
+	snprintf(aside, sizeof aside, "%s.aside", folder);
+	backed_up(p);
+	slot_of(p, 1, box);
+	slot_of(p, 2, living);
+	assert_int_equal(rename(p->backup, p->away), 0);
+	destroy(p, 1);
+	assert_int_equal(rename(p->away, p->backup), 0);
+	assert_int_equal(rename(folder, aside), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	backup_follow_all(p->t.v);
+	assert_int_equal(disposed(p, 1), DISPOSAL_DONE);
+	assert_false(holds(p->backup, box, sizeof box));
+	assert_true(holds(p->backup, living, sizeof living));
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rename(aside, folder), 0);
+}
+
 static void segment_that_is_gone_goes_there_too(void **state)
 {
 	struct place *p = *state;
@@ -673,6 +697,7 @@ int main(void)
 		TEST(one_of_two_out_of_reach_keeps_it_live),
 		TEST(backup_that_was_moved_is_known_again),
 		TEST(destroyed_matter_is_gone_from_the_backup),
+		TEST(segment_out_of_reach_keeps_the_others),
 		TEST(segment_that_is_gone_goes_there_too),
 		TEST(disposals_since_are_carried_out),
 		TEST(wrong_file_of_disposals_changes_nothing),
