@@ -588,10 +588,11 @@ static enum rc finish_done(struct taking *t)
 	enum rc rc = segments_take(t->v, t->name, t->err);
 	if (rc != RC_DAMAGED)
 		return rc;
-	if (t->row.damaged)
-		return RC_OK;
-	damaged(t, t->err->text);
-	return commit(t);
+	unsigned ended;
+	bool flag = !putback_end(t->v, t->batch, t->name, &ended) && !t->row.damaged;
+	if (flag)
+		damaged(t, t->err->text);
+	return flag || ended ? commit(t) : RC_OK;
 }
 
 static enum rc take_segment(struct taking *t)

@@ -9,7 +9,7 @@
  *   handover.c   how a file leaves the store: plain, zip.c, or sealed;  manifest.c  what goes with it, signed
  *   inspect.c    whether a file is what was handed over, without a store
  *   ingest.c     what recorders wrote -> rows, exactly once; takes closed segments over;  keep.c  when
- *   segments.c   where segments lie, what is remembered of them
+ *   segments.c   where segments lie, what is remembered of them;  putback.c  copies of them that come back
  *   catalogue.c  calls in the index and everything that points at them
  *   call_row.c   a call <-> its row;  call_json.c  a call -> the contract's JSON
  *   recorded.c   what the audit trail says of a call
@@ -464,6 +464,9 @@ void segments_names_free(char **names, size_t count);
 /* Move NAME.keys and NAME.seg out of the recorder's reach; done again, it does the rest.  RC_DAMAGED: another file
  * of that name lies in the vault already. */
 enum rc segments_take(struct vault *v, const char *name, struct error *err) MUST_USE;
+/* putback.c: the recorder has another segment of that name.  Slots of recordings that were destroyed are destroyed there too,
+ * *ended of them, with entries for the trail; a copy that then has nothing of its own is removed: true. */
+bool putback_end(struct vault *v, struct index_batch *b, const char *name, unsigned *ended);
 /* Map the segment at `path`; segment_verify() then knows the slots that this vault has sealed anew. */
 enum rc segments_map(const struct vault *v, const char *path, struct segment **out,
 		     struct error *err) MUST_USE;

@@ -178,6 +178,31 @@ static void copies_of_segment_and_slots_are_destroyed_again(void **state)
 	assert_false(test_find(t, "vault/segments", ".keys", path));
 }
 
+/* Where the vault still holds the segment, for one of its recordings lives. */
+static void copies_at_the_recorder_are_destroyed_again(void **state)
+{
+	struct test_vault *t = *state;
+	static struct purge_boxes boxes;
+	char id[UUID_TEXT], command[512], path[512];
+	purge_boxes(t, &boxes);
+	keep(t);
+	for (unsigned i = 1; i < CALLS; i++)
+		assert_int_equal(test_ask(t, "{'request':'erase','id':'%s','reason':'error'}",
+					  uuid_text(&calls[i].r.id, id)),
+				 RC_OK);
+	(void)snprintf(command, sizeof command, "cp -a '%s'/vault/segments/. '%s'/recorder/", kept,
+		       t->path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(purge_find_boxes(t, &boxes), 2 * (CALLS + 1));
+	assert_int_equal(purge_living(t), 1);
+	assert_int_equal(purge_find_boxes(t, &boxes), 2);
+	assert_int_equal(test_audited(t, "destroyed-again", "done"), CALLS - 1);
+	assert_int_equal(test_audited(t, "segment-damaged", NULL), 0);
+	assert_false(test_find(t, "recorder", ".keys", path));
+	assert_false(test_find(t, "recorder", ".seg", path));
+	assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_OK);
+}
+
 static void reindex_keeps_disposals(void **state)
 {
 	struct test_vault *t = *state;
@@ -361,6 +386,7 @@ int main(void)
 		TEST(line_that_was_being_written_is_cut_off),
 		TEST(file_that_was_cut_is_damage),
 		TEST(copies_of_segment_and_slots_are_destroyed_again),
+		TEST(copies_at_the_recorder_are_destroyed_again),
 		TEST(reindex_keeps_disposals),
 		TEST(lost_index_takes_disposals_from_the_file),
 		TEST(every_destruction_is_answered_with_its_date),
