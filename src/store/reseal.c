@@ -192,7 +192,9 @@ static enum rc open_slots(struct resealing *r, const char *seg_path, struct erro
 
 	r->fd = open(r->keys_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (r->fd < 0)
-		return error_errno(err, RC_DAMAGED, errno, "cannot open %s", r->keys_path);
+		/* One that is there and is out of reach for now has lost nothing. */
+		return error_errno(err, errno == ENOENT || errno == ELOOP ? RC_DAMAGED : RC_FAILED,
+				   errno, "cannot open %s", r->keys_path);
 	if (fstat(r->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < LAYOUT_BLOCK)
 		return error_set(err, RC_DAMAGED, "%s is not a slot file", r->keys_path);
 	r->size = (size_t)st.st_size;

@@ -147,6 +147,21 @@ static enum rc check_pairs(const struct rotation_run *x, struct error *err)
 				"opens audio");
 }
 
+/* No recording of a segment that is only out of reach may be lost with the keys from before. */
+static enum rc check_missed(struct rotation_run *x, const char *name, struct error *err)
+{
+	struct segment_row row;
+	enum rc rc = segments_get(x->v, name, &row, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	return row.calls
+		       ? error_set(err, RC_FAILED,
+				   "segment %s is not there: nothing is given up; put it back, or "
+				   "erase its recordings, and run it again",
+				   name)
+		       : RC_OK;
+}
+
 static enum rc reseal_segment(struct rotation_run *x, const char *name, struct reseal *how,
 			      struct error *err)
 {
@@ -154,7 +169,7 @@ static enum rc reseal_segment(struct rotation_run *x, const char *name, struct r
 	uint64_t before = how->sealed;
 	enum segment_place place = segments_locate(x->v, name, path);
 	if (place == SEGMENT_NOWHERE)
-		return RC_OK;
+		return check_missed(x, name, err);
 	if (place == SEGMENT_AT_RECORDER)
 		return error_set(err, RC_FAILED, "segment %s is still being written: try again",
 				 name);
@@ -177,6 +192,13 @@ static enum rc seal_slots(struct rotation_run *x, struct error *err)
 	for (size_t i = 0; i < count && rc == RC_OK; i++)
 		rc = reseal_segment(x, names[i], &how, err);
 	segments_names_free(names, count);
+	if (rc == RC_OK && x->r->damaged)
+		rc = error_set(
+			err, RC_DAMAGED,
+			"segments without slots that can be read (%" PRIu64
+			"; verify tells which): nothing is given up; put them back, or erase "
+			"their recordings and purge, and run it again",
+			x->r->damaged);
 	x->r->slots = how.sealed;
 	x->r->closed = how.closed;
 	forget_bytes(&how, sizeof how);

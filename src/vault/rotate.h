@@ -7,7 +7,7 @@
  *   ending    -> secret/rotation.done; key files, people's files; the old secrets are overwritten in place
  *
  * In between, slots are under the new pairs or the old, and both are at hand (struct seal_pair).  Killed anywhere and
- * run again it goes on from there.  The key that signs heads of the audit trail and the index key stay what they are.
+ * run again it goes on from there; so too when it stops because a segment or its slots are not there.  The key that signs heads of the audit trail and the index key stay what they are.
  */
 #ifndef CALLSPAN_VAULT_ROTATE_H
 #define CALLSPAN_VAULT_ROTATE_H

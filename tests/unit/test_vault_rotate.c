@@ -296,6 +296,30 @@ static void destroyed_recording_stays_destroyed(void **state)
 	segment_close(x);
 }
 
+/* What is moved away is sealed with keys that must not go: it stops, and goes on when it is back. */
+static void check_stops_without(struct scene *s, const char *ext, enum rc wanted)
+{
+	char path[512], away[520];
+	assert_true(test_find(&s->t, "vault/segments", ext, path));
+	snprintf(away, sizeof away, "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(test_ask(&s->t, "{'request':'key-rotate'%s}", own(s)), wanted);
+	assert_non_null(strstr(s->t.err.text, "nothing is given up"));
+	test_vault_reopen(&s->t);
+	assert_int_equal(s->t.v->keys.rotation, ROTATION_SEALING);
+	assert_int_equal(rename(away, path), 0);
+}
+
+static void segment_that_is_away_keeps_the_old_keys(void **state)
+{
+	struct scene *s = *state;
+	check_stops_without(s, ".seg", RC_FAILED);
+	check_stops_without(s, ".keys", RC_DAMAGED);
+	check_readable(s, "alice", own(s));
+	rotate(s);
+	check_rotated(s);
+}
+
 static void change_byte(const char *path, off_t at)
 {
 	uint8_t b;
@@ -438,6 +462,8 @@ int main(void)
 		ATTENDED(calls_recorded_while_it_is_unfinished_are_sealed_too),
 		UNATTENDED(running_recorder_refuses_it),
 		UNATTENDED(destroyed_recording_stays_destroyed),
+		UNATTENDED(segment_that_is_away_keeps_the_old_keys),
+		ATTENDED(segment_that_is_away_keeps_the_old_keys),
 		UNATTENDED(altered_slot_is_not_made_good),
 		UNATTENDED(forged_slot_is_found_after_it_too),
 		UNATTENDED(table_that_is_not_the_vaults_is_found),
