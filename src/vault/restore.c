@@ -275,6 +275,23 @@ static size_t good_lines(const char *text, size_t len, uint64_t *lines)
 	return (size_t)(at - text);
 }
 
+/* Without them, what was destroyed would come back: that is for somebody to say. */
+static enum rc unread(struct restoring *r, enum rc rc, bool must)
+{
+	const struct error why = *r->err;
+	if (rc == RC_NOT_FOUND && !must)
+		return RC_OK;
+	if (must)
+		return RC_FAILED;
+	if (!r->cfg->yes)
+		return error_set(r->err, RC_FAILED,
+				 "%.400s: what was destroyed since cannot be read (--yes goes on "
+				 "without it)",
+				 why.text);
+	log_error("restore", "what=\"%s\"", why.text);
+	return RC_OK;
+}
+
 /* Lines of another file of disposals that the backup's has not: opening the store carries them out.  A file that was named
  * must be one (`must`); of another, what can be read counts. */
 static enum rc add_disposals(struct restoring *r, const char *path, bool must)
@@ -284,7 +301,7 @@ static enum rc add_disposals(struct restoring *r, const char *path, bool must)
 	uint64_t lines = 0;
 	enum rc rc = disk_read(path, DISPOSALS_MOST, &theirs, &theirs_len, r->err);
 	if (rc != RC_OK)
-		return must ? RC_FAILED : RC_OK;
+		return unread(r, rc, must);
 	disk_path(to, r->cfg->store, DISPOSALS);
 	rc = disk_read(to, DISPOSALS_MOST, &ours, &ours_len, r->err);
 	if (rc == RC_NOT_FOUND)

@@ -550,6 +550,23 @@ static void wrong_file_of_disposals_changes_nothing(void **state)
 	(void)restored(p, &cfg);
 }
 
+/* What cannot be read might say that much was destroyed. */
+static void disposals_out_of_reach_stop_it(void **state)
+{
+	struct place *p = *state;
+	char file[128];
+	struct vault_restored r;
+	backed_up(p);
+	snprintf(file, sizeof file, "%s/disposals", p->backup);
+	(void)unlink(file);
+	assert_int_equal(mkdir(file, 0700), 0);
+	struct vault_restore cfg = restore_config(p, p->backup);
+	assert_int_equal(vault_restore(&cfg, &r, &p->t.err), RC_FAILED);
+	assert_non_null(strstr(p->t.err.text, "--yes goes on without"));
+	cfg.yes = true;
+	(void)restored(p, &cfg);
+}
+
 static void damaged_store_is_set_aside_and_its_disposals_count(void **state)
 {
 	struct place *p = *state;
@@ -701,6 +718,7 @@ int main(void)
 		TEST(segment_that_is_gone_goes_there_too),
 		TEST(disposals_since_are_carried_out),
 		TEST(wrong_file_of_disposals_changes_nothing),
+		TEST(disposals_out_of_reach_stop_it),
 		TEST(damaged_store_is_set_aside_and_its_disposals_count),
 		TEST(holds_made_since_stop_it),
 		TEST(expired_ones_are_purged_before_anybody_sees_them),
