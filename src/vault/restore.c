@@ -3,7 +3,8 @@
 /* restore.c: a store from a backup.
  *
  *   STORE/restoring says which backup, and how far:
- *     aside    what is damaged gets another name        (only where it was asked for)
+ *     aside    what is damaged gets another name        (only where it was asked for, or where a restore of another
+ *              backup stopped while it was opened)
  *     copying  STORE/vault is made anew from the backup
  *     opening  what was destroyed since is destroyed, what has expired is purged, the trail tells; then the file goes
  *
@@ -65,9 +66,10 @@ static enum rc read_mark(struct restoring *r)
 		if (strcmp(stage, stage_names[s]) == 0)
 			r->stage = s;
 	}
-	/* Of another backup: what was made of that one is made anew. */
-	if (r->stage == STAGE_OPENING && memcmp(id, r->key.id, sizeof id) != 0)
-		r->stage = STAGE_COPYING;
+	/* Of another backup: what was made of that one is not taken.  It may have been opened, and hold by now what a
+	 * recorder left, so it is set aside and not removed. */
+	bool other = r->stage == STAGE_OPENING && memcmp(id, r->key.id, sizeof id) != 0;
+	r->stage = other ? STAGE_ASIDE : r->stage;
 	return RC_OK;
 }
 
@@ -152,6 +154,9 @@ static enum rc prepare(struct restoring *r)
 	enum rc rc = r->cfg->allow_cow ? RC_OK : vault_check_overwrites(store, r->err);
 	if (rc == RC_OK)
 		rc = read_mark(r);
+	/* The mark says so before anything is renamed. */
+	if (rc == RC_OK && r->stage == STAGE_ASIDE)
+		return write_mark(r, STAGE_ASIDE);
 	if (rc != RC_OK || r->stage != STAGE_NONE)
 		return rc;
 	if (!has_entries(store))
@@ -175,12 +180,24 @@ static enum rc rename_within(struct restoring *r, const char *name, const char *
 	return RC_OK;
 }
 
+/* The time; later where something was set aside in the same second. */
+static void aside_suffix(const struct restoring *r, char suffix[40])
+{
+	char name[64], path[STORE_PATH];
+	struct stat st;
+	long long at = (long long)(clock_real_ns() / INT64_C(1000000000));
+	do {
+		snprintf(suffix, 40, ".damaged-%lld", at++);
+		snprintf(name, sizeof name, "vault%s", suffix);
+		disk_path(path, r->cfg->store, name);
+	} while (lstat(path, &st) == 0);
+}
+
 static enum rc set_aside(struct restoring *r)
 {
 	static const char *const names[] = { "vault", "policy.yaml", "VERSION" };
 	char suffix[40];
-	snprintf(suffix, sizeof suffix, ".damaged-%lld",
-		 (long long)(clock_real_ns() / INT64_C(1000000000)));
+	aside_suffix(r, suffix);
 	enum rc rc = RC_OK;
 	for (size_t i = 0; i < sizeof names / sizeof names[0] && rc == RC_OK; i++)
 		rc = rename_within(r, names[i], suffix);
@@ -324,24 +341,34 @@ static enum rc add_disposals(struct restoring *r, const char *path, bool must)
 	return rc;
 }
 
-/* A file of the newest store that was set aside. */
-static bool find_aside(const struct restoring *r, const char *file, char path[STORE_PATH])
+typedef enum rc (*each_file)(struct restoring *r, const char *path);
+
+static int is_aside(const struct dirent *e)
 {
-	char best[256] = "";
-	DIR *d = opendir(r->cfg->store);
-	const struct dirent *e;
-	while (d && (e = readdir(d))) {
-		if (strncmp(e->d_name, ASIDE, strlen(ASIDE)) == 0 && strcmp(e->d_name, best) > 0)
-			snprintf(best, sizeof best, "%s", e->d_name);
+	return strncmp(e->d_name, ASIDE, strlen(ASIDE)) == 0;
+}
+
+/* A file of each store that was set aside, the oldest first. */
+static enum rc each_aside(struct restoring *r, const char *file, each_file each)
+{
+	char name[300], path[STORE_PATH];
+	struct dirent **all = NULL;
+	int count = scandir(r->cfg->store, &all, is_aside, alphasort);
+	enum rc rc = count < 0 ? error_errno(r->err, RC_FAILED, errno, "%s", r->cfg->store) : RC_OK;
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof name, "%s/%s", all[i]->d_name, file);
+		disk_path(path, r->cfg->store, name);
+		if (rc == RC_OK)
+			rc = each(r, path);
+		free(all[i]);
 	}
-	if (d)
-		closedir(d);
-	if (!*best)
-		return false;
-	char name[300];
-	snprintf(name, sizeof name, "%s/%s", best, file);
-	disk_path(path, r->cfg->store, name);
-	return true;
+	free(all);
+	return rc;
+}
+
+static enum rc add_aside(struct restoring *r, const char *path)
+{
+	return add_disposals(r, path, false);
 }
 
 static enum rc copy_disposals(struct restoring *r)
@@ -351,9 +378,7 @@ static enum rc copy_disposals(struct restoring *r)
 	enum rc rc = add_disposals(r, path, false);
 	if (rc == RC_OK && r->cfg->disposals)
 		rc = add_disposals(r, r->cfg->disposals, true);
-	if (rc == RC_OK && find_aside(r, "disposals", path))
-		rc = add_disposals(r, path, false);
-	return rc;
+	return rc == RC_OK ? each_aside(r, "disposals", add_aside) : rc;
 }
 
 /* As init does: the recorder's user passes through STORE, and owns its folder. */
@@ -442,14 +467,13 @@ static bool take_purged(void *ctx, const json_t *o)
 }
 
 /* A hold that the backup does not know of would not keep its recordings from the purge. */
-static enum rc check_ledger(struct restoring *r)
+static enum rc check_ledger(struct restoring *r, const char *aside)
 {
-	char aside[STORE_PATH], ours[STORE_PATH];
+	char ours[STORE_PATH];
 	uint64_t then = 0, since = 0;
 	disk_path(ours, r->cfg->store, "vault/ledger");
 	(void)disk_is_file(ours, &then);
-	if (!find_aside(r, "ledger", aside) || !disk_is_file(aside, &since) || since <= then ||
-	    r->cfg->yes)
+	if (!disk_is_file(aside, &since) || since <= then || r->cfg->yes)
 		return RC_OK;
 	return error_set(
 		r->err, RC_FAILED,
@@ -470,7 +494,7 @@ static enum rc purge(struct restoring *r, struct vault *v, const struct person *
 				   .body = body,
 				   .reply = take_purged,
 				   .ctx = r->out };
-	enum rc rc = check_ledger(r);
+	enum rc rc = each_aside(r, "ledger", check_ledger);
 	if (rc == RC_OK)
 		rc = req_purge(&q, r->err);
 	json_decref(body);

@@ -617,6 +617,40 @@ static void holds_made_since_stop_it(void **state)
 	vault_set_clock(p->t.v, test_clock, NULL);
 }
 
+/* What the first restore took over from the recorder is nowhere else. */
+static void restore_of_another_removes_nothing(void **state)
+{
+	struct place *p = *state;
+	struct vault_restored r;
+	char path[200], kept[512];
+	backed_up(p);
+	assert_int_equal(backup_to(p, p->away, SECRET), RC_OK);
+	now_us += 35 * DAY_US;
+	struct vault_restore cfg = restore_config(p, p->backup);
+	assert_int_equal(vault_restore(&cfg, &r, &p->t.err), RC_FAILED); /* the purge's guard */
+	snprintf(path, sizeof path, "%s/vault/ingested", p->other);
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	cfg.backup = p->away;
+	assert_int_equal(vault_restore(&cfg, &r, &p->t.err), RC_FAILED);
+	DIR *d = opendir(p->other);
+	assert_non_null(d);
+	const struct dirent *e;
+	unsigned aside = 0;
+	while ((e = readdir(d))) {
+		if (strncmp(e->d_name, "vault.damaged-", 14) != 0)
+			continue;
+		snprintf(kept, sizeof kept, "%s/%.100s/ingested", p->other, e->d_name);
+		aside += access(kept, F_OK) == 0;
+	}
+	closedir(d);
+	assert_int_equal(aside, 1);
+	cfg.yes = true;
+	r = restored(p, &cfg);
+	assert_int_equal(r.purged, CALLS);
+}
+
 static void expired_ones_are_purged_before_anybody_sees_them(void **state)
 {
 	struct place *p = *state;
@@ -721,6 +755,7 @@ int main(void)
 		TEST(disposals_out_of_reach_stop_it),
 		TEST(damaged_store_is_set_aside_and_its_disposals_count),
 		TEST(holds_made_since_stop_it),
+		TEST(restore_of_another_removes_nothing),
 		TEST(expired_ones_are_purged_before_anybody_sees_them),
 		TEST(segment_that_is_being_written_is_in_it),
 		TEST(backup_of_two_moments_is_made_one),
