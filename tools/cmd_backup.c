@@ -23,6 +23,11 @@ static bool print_made(void *ctx, const json_t *o)
 	if (cmd_number(o, "removed"))
 		printf(", %" JSON_INTEGER_FORMAT " removed", cmd_number(o, "removed"));
 	printf("\n");
+	if (cmd_number(o, "unknown"))
+		printf("%" JSON_INTEGER_FORMAT
+		       " segments there are unknown here, and stay: their recordings "
+		       "were not destroyed.\n",
+		       cmd_number(o, "unknown"));
 	if (json_is_true(json_object_get(o, "first")))
 		printf("It is registered: what is destroyed in the store is destroyed there too.\n"
 		       "Its passphrase opens it, and nothing else does: keep it where the store is "
@@ -33,7 +38,7 @@ static bool print_made(void *ctx, const json_t *o)
 
 static const struct column columns[] = {
 	{ "MADE", false, false },      { "PATH", false, true },    { "SEGMENTS", true, false },
-	{ "REACHABLE", false, false }, { "PENDING", true, false },
+	{ "REACHABLE", false, false }, { "PENDING", true, false }, { "UNKNOWN", true, false },
 };
 
 static bool list_row(void *ctx, const json_t *o)
@@ -50,6 +55,8 @@ static bool list_row(void *ctx, const json_t *o)
 	cmd_table_cell(t, there ? "yes" : "no", there ? NULL : "31");
 	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, pending);
 	cmd_table_cell(t, text, pending ? "31" : NULL);
+	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(o, "unknown"));
+	cmd_table_cell(t, text, cmd_number(o, "unknown") ? "31" : NULL);
 	return true;
 }
 

@@ -50,6 +50,7 @@ struct backup {
 	int64_t tried_us;         /* when it was last followed, or found out of reach */
 	bool away;                /* it was out of reach then */
 	uint64_t segments, bytes; /* of segments, when it was last made */
+	uint64_t unknown;         /* segments there that this store knew nothing of then */
 };
 
 /* ---- backup_copy.c ------------------------------------------------------------------------------------------ */
@@ -136,9 +137,17 @@ enum rc backup_segment(struct vault *v, const struct backup *b, const char *name
 		       uint64_t *bytes, struct error *err) MUST_USE;
 /* It is not here any more: overwrite its slots there, and remove it. */
 enum rc backup_segment_gone(const struct backup *b, const char *name, struct error *err) MUST_USE;
-/* Take out all that are not here any more; *removed: how many. */
+/* It is not here: as backup_segment_gone(), once all recordings that its slots there are of were destroyed here.  Before
+ * that it may be in no other place: those that were are overwritten, and *unknown says how many were not. */
+enum rc backup_segment_let_go(struct vault *v, const struct backup *b, const char *name,
+			      uint64_t *unknown, struct error *err) MUST_USE;
+struct backup_pruned {
+	uint64_t removed; /* segments */
+	uint64_t unknown; /* that stay: nothing is known here of what they hold */
+};
+/* Take out all that are not here any more. */
 enum rc backup_segments_prune(struct vault *v, const struct backup *b, char *const *names,
-			      size_t count, uint64_t *removed, struct error *err) MUST_USE;
+			      size_t count, struct backup_pruned *out, struct error *err) MUST_USE;
 /* From here on the index there may not fit its segments. */
 enum rc backup_mark_stale(const struct backup *b, struct error *err) MUST_USE;
 

@@ -96,6 +96,7 @@ static enum rc level_segment(struct vault *v, const struct backup *b, const char
 			     bool *singly, struct error *err)
 {
 	char path[STORE_PATH];
+	uint64_t unknown; /* slots that are nobody's on record keep it there */
 	struct segment_row row;
 	enum rc rc = segments_get(v, name, &row, err);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
@@ -108,7 +109,7 @@ static enum rc level_segment(struct vault *v, const struct backup *b, const char
 	*singly = !here && rc == RC_OK;
 	if (here)
 		return backup_segment(v, b, name, NULL, NULL, err);
-	return *singly ? RC_OK : backup_segment_gone(b, name, err);
+	return *singly ? RC_OK : backup_segment_let_go(v, b, name, &unknown, err);
 }
 
 /* The backup may be from before it was recorded: then there is nothing of it. */

@@ -15,14 +15,14 @@
 #define FOLDER  "vault/backups"
 #define TITLE   "callspan registered backup 1"
 #define NUMBER  24
-#define NUMBERS 7
+#define NUMBERS 8
 
 /* Numbers of a row, as text. */
 struct numbers {
 	char text[NUMBERS][NUMBER];
 };
-static const char *const number_names[NUMBERS] = { "followed", "matters",  "made", "tried",
-						   "away",     "segments", "bytes" };
+static const char *const number_names[NUMBERS] = { "followed", "matters",  "made",  "tried",
+						   "away",     "segments", "bytes", "unknown" };
 
 static void fields_of(struct key_field f[NUMBERS + 2], struct backup *b, struct numbers *n)
 {
@@ -33,6 +33,9 @@ static void fields_of(struct key_field f[NUMBERS + 2], struct backup *b, struct 
 		f[2 + i] = (struct key_field){ .name = number_names[i],
 					       .text = n->text[i],
 					       .room = NUMBER };
+	/* Older files have it not. */
+	f[1 + NUMBERS].optional = true;
+	f[1 + NUMBERS].present = true;
 }
 
 static void file_path(const struct vault *v, const char *name, char path[STORE_PATH])
@@ -49,6 +52,7 @@ static enum rc load(const struct vault *v, const char *name, struct backup *b, s
 	struct key_field f[NUMBERS + 2];
 	uint64_t values[NUMBERS];
 	memset(b, 0, sizeof *b);
+	memset(&n, 0, sizeof n);
 	fields_of(f, b, &n);
 	file_path(v, name, path);
 	enum rc rc = keys_read(path, TITLE, f, NUMBERS + 2, err);
@@ -63,6 +67,7 @@ static enum rc load(const struct vault *v, const char *name, struct backup *b, s
 	b->away = values[4];
 	b->segments = values[5];
 	b->bytes = values[6];
+	b->unknown = values[7];
 	return keys_unhex(b->id, sizeof b->id, name)
 		       ? RC_OK
 		       : error_set(err, RC_FAILED, "%s: not a backup's name", path);
@@ -138,10 +143,14 @@ enum rc backup_save(const struct vault *v, const struct backup *b, struct error 
 	struct numbers n;
 	struct backup copy = *b;
 	struct key_field f[NUMBERS + 2];
-	const uint64_t values[NUMBERS] = {
-		b->followed, b->matters, (uint64_t)b->made_us, (uint64_t)b->tried_us, b->away,
-		b->segments, b->bytes
-	};
+	const uint64_t values[NUMBERS] = { b->followed,
+					   b->matters,
+					   (uint64_t)b->made_us,
+					   (uint64_t)b->tried_us,
+					   b->away,
+					   b->segments,
+					   b->bytes,
+					   b->unknown };
 	for (int i = 0; i < NUMBERS; i++)
 		snprintf(n.text[i], NUMBER, "%" PRIu64, values[i]);
 	fields_of(f, &copy, &n);

@@ -164,8 +164,12 @@ static enum rc copy_segments(struct making *m, bool ahead)
 		if (ahead)
 			vault_give_way(m->v); /* nothing of the vault is held here */
 	}
-	if (rc == RC_OK && !ahead)
-		rc = backup_segments_prune(m->v, m->b, names, count, &m->out->removed, m->err);
+	struct backup_pruned pruned = { 0 };
+	if (rc == RC_OK && !ahead) {
+		rc = backup_segments_prune(m->v, m->b, names, count, &pruned, m->err);
+		m->out->removed = pruned.removed;
+		m->b->unknown = pruned.unknown;
+	}
 	segments_names_free(names, count);
 	return rc;
 }
@@ -269,7 +273,8 @@ static enum rc copy_all(struct making *m)
 		rc = make_state(m);
 	disk_remove_tree(checkpoint);
 	disk_path(path, m->b->path, BACKUP_STALE);
-	if (rc == RC_OK && unlink(path) != 0)
+	/* With segments that the index there does not know, a restore makes it anew. */
+	if (rc == RC_OK && !m->b->unknown && unlink(path) != 0)
 		rc = error_errno(m->err, RC_FAILED, errno, "%.300s", path);
 	return rc == RC_OK ? disk_sync_dir(m->b->path, m->err) : rc;
 }
@@ -311,9 +316,9 @@ static enum rc make(struct making *m)
 	rc = backup_save(m->v, m->b, m->err);
 	if (rc == RC_OK)
 		rc = backup_settle(m->v, m->err);
-	snprintf(detail, sizeof detail, "backup=%s copied=%llu kept=%llu removed=%llu", id,
-		 (unsigned long long)m->out->copied, (unsigned long long)m->out->kept,
-		 (unsigned long long)m->out->removed);
+	snprintf(detail, sizeof detail, "backup=%s copied=%llu kept=%llu removed=%llu unknown=%llu",
+		 id, (unsigned long long)m->out->copied, (unsigned long long)m->out->kept,
+		 (unsigned long long)m->out->removed, (unsigned long long)m->b->unknown);
 	return rc == RC_OK ? note(m, "done", detail, m->err) : rc;
 }
 

@@ -3,11 +3,15 @@
 /* backup_segment.c: one segment in a backup: its records as they are, its slots in place.  On the vault's thread. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "vault/backup.h"
+
+#define SLOTS_AT 4096 /* docs/segment-format.md */
 
 /* What lies beside a segment and holds no key. */
 static const char *const beside[] = { ".reseal" };
@@ -107,6 +111,55 @@ enum rc backup_segment_gone(const struct backup *b, const char *name, struct err
 	return rc;
 }
 
+/* Slots there of recordings that were destroyed here are overwritten; *unknown: how many nothing is known of. */
+static enum rc end_slots(struct vault *v, const char *seg, int fd, uint64_t *unknown,
+			 struct error *err)
+{
+	static const uint8_t unused[SLOT_BYTES];
+	uint8_t slot[SLOT_BYTES];
+	struct uuid call;
+	enum rc rc = RC_OK;
+	for (uint32_t n = 0; rc == RC_OK; n++) {
+		ssize_t got = pread(fd, slot, sizeof slot, SLOTS_AT + (off_t)n * SLOT_BYTES);
+		if (got < 0)
+			return error_errno(err, RC_FAILED, errno, "slots of %.300s", seg);
+		if (got < SLOT_BYTES)
+			break;
+		memcpy(call.b, slot, sizeof call.b);
+		if (slot_is_destroyed(slot) || memcmp(slot, unused, sizeof slot) == 0)
+			continue;
+		if (disposal_find(v, &call, NULL))
+			rc = segment_destroy_slot(seg, n, err);
+		else
+			++*unknown;
+	}
+	return rc;
+}
+
+enum rc backup_segment_let_go(struct vault *v, const struct backup *b, const char *name,
+			      uint64_t *unknown, struct error *err)
+{
+	char keys[STORE_PATH], seg[STORE_PATH];
+	*unknown = 0;
+	enum rc rc = place(b, name, ".keys", keys, err);
+	if (rc == RC_OK)
+		rc = place(b, name, ".seg", seg, err);
+	if (rc != RC_OK)
+		return rc;
+	int fd = open(keys, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno != ENOENT)
+		return error_errno(err, RC_FAILED, errno, "%.300s", keys);
+	if (fd >= 0) {
+		rc = end_slots(v, seg, fd, unknown, err);
+		close(fd);
+	}
+	if (rc != RC_OK || !*unknown)
+		return rc == RC_OK ? backup_segment_gone(b, name, err) : rc;
+	log_warning("backup-unknown", "path=\"%s\" segment=%s recordings=%llu", b->path, name,
+		    (unsigned long long)*unknown);
+	return backup_mark_stale(b, err);
+}
+
 /* ---- those that are not here any more ------------------------------------------------------------------------- */
 
 /* The segment that a file is of: its name up to the last dot. */
@@ -127,8 +180,9 @@ static int by_name(const void *key, const void *element)
 }
 
 enum rc backup_segments_prune(struct vault *v, const struct backup *b, char *const *names,
-			      size_t count, uint64_t *removed, struct error *err)
+			      size_t count, struct backup_pruned *out, struct error *err)
 {
+	uint64_t unknown;
 	char path[STORE_PATH], name[SEGMENT_NAME], here[STORE_PATH];
 	disk_path(path, b->path, BACKUP_SEGMENTS);
 	DIR *d = opendir(path);
@@ -141,8 +195,10 @@ enum rc backup_segments_prune(struct vault *v, const struct backup *b, char *con
 		    (count && bsearch(name, names, count, sizeof *names, by_name)) ||
 		    find_here(v, name, ".keys", here))
 			continue;
-		*removed += strcmp(strrchr(e->d_name, '.'), ".seg") == 0;
-		rc = backup_segment_gone(b, name, err);
+		const char *ext = strrchr(e->d_name, '.');
+		rc = backup_segment_let_go(v, b, name, &unknown, err);
+		out->removed += !unknown && strcmp(ext, ".seg") == 0;
+		out->unknown += unknown && strcmp(ext, ".keys") == 0;
 	}
 	closedir(d);
 	return rc == RC_OK ? disk_sync_dir(path, err) : rc;

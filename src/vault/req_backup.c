@@ -18,6 +18,7 @@ static json_t *backup_json(const struct backup *b)
 		o = json_pack("{s:s, s:n, s:I, s:b}", "id", id, "path", "segments",
 			      (json_int_t)b->segments, "away", b->away);
 	ASSERT(o);
+	json_object_set_new(o, "unknown", json_integer((json_int_t)b->unknown));
 	json_object_set_new(o, "made", call_json_time(b->made_us));
 	json_object_set_new(o, "tried", call_json_time(b->tried_us));
 	return o;

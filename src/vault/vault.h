@@ -52,7 +52,9 @@
  *   hold-show  hold*                                               the hold, and "held_calls": [ids]
  *   backup  to* passphrase allow_cow                               the folder `to` (a full path) is made, or brought up to date: {"id",
  *                                                                  "path","made","tried","away","first","segments","copied","kept",
- *                                                                  "removed","bytes"}; a new one takes a passphrase
+ *                                                                  "removed","bytes","unknown": segments there that are not
+ *                                                                  here, and whose recordings nobody has destroyed; they stay}; a new
+ *                                                                  one takes a passphrase
  *   backup-list                                                    one object a registered backup, with "reachable", and "pending" and
  *                                                                  "pending_matters": what it has not followed
  *   backup-forget  to* reason*                                     (nothing)

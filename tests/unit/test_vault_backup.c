@@ -502,6 +502,42 @@ static void segment_that_is_gone_goes_there_too(void **state)
 	closedir(d);
 }
 
+/* The store comes back older than one of its backups: what is only there stays there, and comes back from it. */
+static void segment_that_is_nowhere_else_stays(void **state)
+{
+	struct place *p = *state;
+	char to[96];
+	struct test_call c;
+	assert_int_equal(backup_to(p, p->away, SECRET), RC_OK);
+	backed_up(p);
+	struct store_writer *w = test_recorder(&p->t);
+	test_whole_call(w, &c, 50);
+	test_finish(&p->t, w);
+	assert_int_equal(backup_to(p, p->away, NULL), RC_OK);
+	struct vault_restore cfg = restore_config(p, p->backup);
+	(void)restored(p, &cfg);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(backup_to(p, p->away, NULL), RC_OK);
+		assert_int_equal(test_number(test_reply(&p->t, 0), "removed"), 0);
+		assert_int_equal(test_number(test_reply(&p->t, 0), "unknown"), 1);
+		destroy(p, (unsigned)i);
+	}
+	snprintf(to, sizeof to, "%s-again", p->t.path);
+	cfg = restore_config(p, p->away);
+	cfg.store = to;
+	struct vault_restored r;
+	enum rc rc = vault_restore(&cfg, &r, &p->t.err);
+	vault_close(p->t.v);
+	p->t.v = NULL;
+	if (rc != RC_OK || vault_open(&p->t.v, to, 0, &p->t.err) != RC_OK)
+		fail_msg("%s", p->t.err.text);
+	vault_set_clock(p->t.v, test_clock, NULL);
+	json_t *all = ask_all(p, "calls");
+	assert_int_equal(json_array_size(all), CALLS - 2 + 1);
+	json_decref(all);
+	remove_tree(to);
+}
+
 /* ---- what has happened since ------------------------------------------------------------------------------------- */
 
 static void copy_tree(const char *from, const char *to)
@@ -749,6 +785,7 @@ int main(void)
 		TEST(backup_that_was_moved_is_known_again),
 		TEST(destroyed_matter_is_gone_from_the_backup),
 		TEST(segment_out_of_reach_keeps_the_others),
+		TEST(segment_that_is_nowhere_else_stays),
 		TEST(segment_that_is_gone_goes_there_too),
 		TEST(disposals_since_are_carried_out),
 		TEST(wrong_file_of_disposals_changes_nothing),
