@@ -13,6 +13,7 @@ struct rotation_run {
 	struct vault *v;
 	struct rotate *r;
 	struct seal_pair audio; /* with its secret */
+	uint64_t held_up;       /* segments that cannot be read, and have recordings */
 };
 
 /* RC_AGAIN: a test wants us killed here. */
@@ -147,19 +148,26 @@ static enum rc check_pairs(const struct rotation_run *x, struct error *err)
 				"opens audio");
 }
 
-/* No recording of a segment that is only out of reach may be lost with the keys from before. */
-static enum rc check_missed(struct rotation_run *x, const char *name, struct error *err)
+/* Do recordings live in it, as far as the index knows? */
+static enum rc has_calls(struct rotation_run *x, const char *name, bool *any, struct error *err)
 {
 	struct segment_row row;
 	enum rc rc = segments_get(x->v, name, &row, err);
-	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	return row.calls
-		       ? error_set(err, RC_FAILED,
-				   "segment %s is not there: nothing is given up; put it back, or "
-				   "erase its recordings, and run it again",
-				   name)
-		       : RC_OK;
+	*any = rc == RC_OK && row.calls;
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+/* No recording of a segment that is only out of reach may be lost with the keys from before. */
+static enum rc check_missed(struct rotation_run *x, const char *name, struct error *err)
+{
+	bool any;
+	enum rc rc = has_calls(x, name, &any, err);
+	if (rc != RC_OK || !any)
+		return rc;
+	return error_set(err, RC_FAILED,
+			 "segment %s is not there: nothing is given up; put it back, or erase its "
+			 "recordings, and run it again",
+			 name);
 }
 
 static enum rc reseal_segment(struct rotation_run *x, const char *name, struct reseal *how,
@@ -174,9 +182,15 @@ static enum rc reseal_segment(struct rotation_run *x, const char *name, struct r
 		return error_set(err, RC_FAILED, "segment %s is still being written: try again",
 				 name);
 	enum rc rc = segment_reseal(path, how, err);
-	x->r->damaged += rc == RC_DAMAGED;
 	x->r->segments += how->sealed > before;
-	return rc == RC_DAMAGED ? RC_OK : rc;
+	if (rc != RC_DAMAGED)
+		return rc;
+	/* What a recorder has put there and no recording came of holds nothing up. */
+	bool any;
+	rc = has_calls(x, name, &any, err);
+	x->r->damaged++;
+	x->held_up += any;
+	return rc;
 }
 
 static enum rc seal_slots(struct rotation_run *x, struct error *err)
@@ -192,13 +206,13 @@ static enum rc seal_slots(struct rotation_run *x, struct error *err)
 	for (size_t i = 0; i < count && rc == RC_OK; i++)
 		rc = reseal_segment(x, names[i], &how, err);
 	segments_names_free(names, count);
-	if (rc == RC_OK && x->r->damaged)
+	if (rc == RC_OK && x->held_up)
 		rc = error_set(
 			err, RC_DAMAGED,
 			"segments without slots that can be read (%" PRIu64
 			"; verify tells which): nothing is given up; put them back, or erase "
 			"their recordings and purge, and run it again",
-			x->r->damaged);
+			x->held_up);
 	x->r->slots = how.sealed;
 	x->r->closed = how.closed;
 	forget_bytes(&how, sizeof how);
