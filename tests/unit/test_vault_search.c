@@ -214,8 +214,9 @@ static void wrong_words_are_refused(void **state)
 		"'before':''",
 		"'before':'ffffffffffffffffffffffffffffffffffffffffffffffff'",
 		"'page':'yes'",
-		"'party':'*xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx','since':'-"
-		"1d'",
+		/* clang takes two literals side by side in a list for a comma forgotten */
+		("'party':'*xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx','since':'-"
+		 "1d'"),
 	};
 	struct test_vault *t = *state;
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
