@@ -192,7 +192,7 @@ static enum rc open_slots(struct resealing *r, const char *seg_path, struct erro
 
 	r->fd = open(r->keys_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (r->fd < 0)
-		/* One that is there and is out of reach for now has lost nothing. */
+		/* Gone is damage.  Anything else (a right, too many files, the disk) says nothing about its slots. */
 		return error_errno(err, errno == ENOENT || errno == ELOOP ? RC_DAMAGED : RC_FAILED,
 				   errno, "cannot open %s", r->keys_path);
 	if (fstat(r->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < LAYOUT_BLOCK)
