@@ -21,16 +21,9 @@ static bool matches(const struct parties *p, const char *pattern)
 /* The group as the policy in force has it; one that it does not have is nobody. */
 static bool of_group(const struct policy *policy, const char *name, const struct parties *p)
 {
-	for (uint32_t g = 0; g < policy->groups_count; g++) {
-		const struct policy_group *group = &policy->groups[g];
-		if (strcmp(group->name, name) != 0)
-			continue;
-		for (uint32_t i = 0; i < group->count; i++) {
-			if (matches(p, policy->members[group->first + i]))
-				return true;
-		}
-	}
-	return false;
+	const struct policy_group *group = policy_group_find(policy, name);
+	return group &&
+	       (policy_group_has(policy, group, p->from) || policy_group_has(policy, group, p->to));
 }
 
 static bool in_scope(const struct request *q, struct call *c)

@@ -147,7 +147,7 @@ static void put_timer(struct index_batch *b, const struct call *c)
 	index_batch_put(b, INDEX_EXPIRY, key, sizeof key, value, 16 + len);
 }
 
-static int64_t from_be64(const uint8_t *p)
+int64_t catalogue_from_be64(const uint8_t p[8])
 {
 	uint64_t u = 0;
 	for (int i = 0; i < 8; i++)
@@ -161,12 +161,12 @@ bool catalogue_timer(struct catalogue_timer *t, const uint8_t *key, size_t key_l
 	memset(t, 0, sizeof *t);
 	if (key_len != TIMER_KEY)
 		return false;
-	t->expiry_us = from_be64(key);
+	t->expiry_us = catalogue_from_be64(key);
 	memcpy(t->id.b, key + 8, 16);
 	if (value_len < 16 || value_len - 16 >= sizeof t->class)
 		return value_len == 0;
-	t->start_us = from_be64(value);
-	t->bytes = (uint64_t)from_be64(value + 8);
+	t->start_us = catalogue_from_be64(value);
+	t->bytes = (uint64_t)catalogue_from_be64(value + 8);
 	memcpy(t->class, value + 16, value_len - 16);
 	return true;
 }

@@ -414,6 +414,7 @@ enum rc catalogue_find_in(struct vault *v, enum index_family f, const char *lead
 enum rc catalogue_find(struct vault *v, const char *id, struct uuid *out,
 		       struct error *err) MUST_USE;
 void catalogue_be64(uint8_t out[8], int64_t v); /* sorts as the number does (v >= 0) */
+int64_t catalogue_from_be64(const uint8_t p[8]);
 
 /* ---- segments.c ------------------------------------------------------------------------- */
 

@@ -86,14 +86,6 @@ static void found_free(struct found *f)
 	free(f->calls);
 }
 
-static int64_t read_be64(const uint8_t *p)
-{
-	uint64_t v = 0;
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
-
 /* Where a walk begins: behind `before` or at `until`; the other way round, at `since`. */
 static void first_key(const struct call_filter *w, const struct range *r, uint8_t key[KEY_MAX])
 {
@@ -112,7 +104,7 @@ static bool in_range(const struct call_filter *w, const struct range *r, const u
 {
 	if (len != r->prefix_len + 24 || memcmp(key, r->prefix, r->prefix_len) != 0)
 		return false;
-	int64_t at_us = read_be64(key + r->prefix_len);
+	int64_t at_us = catalogue_from_be64(key + r->prefix_len);
 	return r->oldest_first ? at_us <= w->until_us : at_us >= w->since_us;
 }
 

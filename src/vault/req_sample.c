@@ -136,15 +136,6 @@ struct drawing {
 	bool stopped;                     /* nobody wants to know more */
 };
 
-static const struct policy_group *group_named(const struct policy *p, const char *name)
-{
-	for (uint32_t i = 0; i < p->groups_count; i++) {
-		if (strcmp(p->groups[i].name, name) == 0)
-			return &p->groups[i];
-	}
-	return NULL;
-}
-
 static bool matches_any(const char (*patterns)[POLICY_PATTERN], uint32_t count, const char *party)
 {
 	char number[POLICY_NUMBER];
@@ -327,7 +318,7 @@ enum rc req_sample(const struct request *q, struct error *err)
 		rc = check_purpose(q, &s, err);
 	if (rc != RC_OK)
 		return rc;
-	struct drawing d = { .q = q, .s = &s, .group = group_named(&q->v->policy, s.group) };
+	struct drawing d = { .q = q, .s = &s, .group = policy_group_find(&q->v->policy, s.group) };
 	rc = json_is_true(json_object_get(q->body, "eligible")) ? walk(&d, err) : draw(&d, err);
 	samples_free(&s);
 	return rc;

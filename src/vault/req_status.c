@@ -32,14 +32,6 @@ static bool tally_hold(void *ctx, const struct hold *h)
 	return true;
 }
 
-static int64_t time_of(const uint8_t *be64)
-{
-	uint64_t us = 0;
-	for (int i = 0; i < 8; i++)
-		us = us << 8 | be64[i];
-	return (int64_t)us;
-}
-
 /* When the first or the last call began; 0: there is none. */
 static int64_t end_of_times(struct vault *v, bool last)
 {
@@ -47,7 +39,7 @@ static int64_t end_of_times(struct vault *v, bool last)
 	size_t key_len, value_len;
 	struct index_cursor *c = index_cursor_new(v->index, INDEX_BY_TIME, NULL, 0, last);
 	bool any = index_cursor_next(c, &key, &key_len, &value, &value_len) && key_len >= 8;
-	int64_t us = any ? time_of(key) : 0;
+	int64_t us = any ? catalogue_from_be64(key) : 0;
 	index_cursor_free(c);
 	return us;
 }
@@ -61,11 +53,11 @@ static enum rc tally_timers(struct vault *v, struct tally *t, struct error *err)
 	int64_t now = vault_now_us(v);
 	enum rc rc = RC_OK;
 	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
-	       key_len == 24 && time_of(key) < now + DAY_US) {
+	       key_len == 24 && catalogue_from_be64(key) < now + DAY_US) {
 		struct uuid id;
 		bool held = false;
 		t->expiring++;
-		if (time_of(key) > now)
+		if (catalogue_from_be64(key) > now)
 			continue;
 		t->due++;
 		memcpy(id.b, key + 8, sizeof id.b);

@@ -15,14 +15,6 @@ typedef Callspan__Review__ReviewRow row_message;
 
 #define GCM_TAG 16
 
-static uint64_t read_be64(const uint8_t *p)
-{
-	uint64_t v = 0;
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return v;
-}
-
 /* ---- names ------------------------------------------------------------------------------------------------- */
 
 enum rc reviews_number(struct vault *v, struct index_batch *b, char letter, uint64_t *number,
@@ -34,7 +26,7 @@ enum rc reviews_number(struct vault *v, struct index_batch *b, char letter, uint
 	enum rc rc = index_get(v->index, INDEX_REVIEWS, key, sizeof key, &value, &len, err);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		return rc;
-	*number = 1 + (rc == RC_OK && len == 8 ? read_be64(value) : 0);
+	*number = 1 + (rc == RC_OK && len == 8 ? (uint64_t)catalogue_from_be64(value) : 0);
 	if (rc == RC_OK)
 		free(value);
 	catalogue_be64(next, (int64_t)*number);
@@ -199,7 +191,7 @@ static enum rc walk(struct vault *v, const uint8_t *prefix, size_t prefix_len, s
 		index_cursor_new(v->index, INDEX_REVIEWS, prefix, prefix_len, false);
 	while (rc == RC_OK && more && index_cursor_next(c, &key, &len, &value, &value_len) &&
 	       len == key_len && memcmp(key, prefix, prefix_len) == 0) {
-		rc = get_named(v, read_be64(key + len - 8), &r, err);
+		rc = get_named(v, (uint64_t)catalogue_from_be64(key + len - 8), &r, err);
 		if (rc == RC_OK)
 			more = each(ctx, &r);
 	}
