@@ -3,7 +3,7 @@
 # Copyright The callspan authors
 """Destroying: nothing is left of it, on the raw disk too; cut short anywhere, the next run ends it as if nothing had been.
 
-LONG=1: 200 kills of a purge and of an erasure; else 10.
+LONG=1: 200 kills of a purge by the clock, 200 by its calls of the kernel, 200 of an erasure; else 10.
 """
 
 from harness import LONG, PATIENCE, Process, Skip, Wrong, check, main, one_line, program, same, test
@@ -267,6 +267,20 @@ class Master:
         return busy
 
 
+def same_as_undisturbed(master, store, when, play=False):
+    """The next purge ends what was cut short; then the store goes."""
+    listed = {c["id"] for c in store.calls()}
+    check(not listed & set(disposals(store)), "a destroyed call is listed (%s)", when)
+    store.verify()
+    purge(store)
+    got = state_of(store)
+    for what, a, b in zip(("calls", "disposals", "segments", "files"), got, master.wanted):
+        same(a, b, "the %s after %s" % (what, when))
+    for call, wanted in master.living.items() if play else ():
+        same(store.payload_hashes(call), wanted, "what lives")
+    shutil.rmtree(store.path)
+
+
 @test
 def purge_killed_anywhere_is_finished_by_the_next(bench):
     master, caught = Master(bench), 0
@@ -276,18 +290,47 @@ def purge_killed_anywhere_is_finished_by_the_next(bench):
             after = bench.random.uniform(0, 1.1 * master.seconds)
             caught += master.killed(store, ("purge", "--yes"), after)
         # Whatever it left, nobody is served what is destroyed, and no living call is touched.
-        listed = {c["id"] for c in store.calls()}
-        check(not listed & set(disposals(store)), "a destroyed call is listed (kill %d)", n)
-        store.verify()
-        purge(store)
-        got = state_of(store)
-        for what, a, b in zip(("calls", "disposals", "segments", "files"), got, master.wanted):
-            same(a, b, "the %s after kill %d" % (what, n))
-        if n % 10 == 0:
-            for call, wanted in master.living.items():
-                same(store.payload_hashes(call), wanted, "what lives")
-        shutil.rmtree(store.path)
+        same_as_undisturbed(master, store, "kill %d" % n, play=n % 10 == 0)
     check(caught >= KILLS // 3, "only %d of %d kills met a purge at work", caught, KILLS)
+
+
+# What changes a disk: a process dies before one of these, or between two, and no other moment leaves anything else.
+WRITES = ("openat", "write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate", "fallocate", "rename", "renameat",
+          "renameat2", "unlink", "unlinkat", "mkdir")  # fmt: skip
+
+
+def traced(store, log, *options):
+    """A purge under strace; gives how it ended, and what its first thread asked of the kernel."""
+    # LeakSanitizer cannot look while another process traces.
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+    p = subprocess.run(
+        ["strace", "-f", "-qq", "-o", log, "-e", "trace=" + ",".join(WRITES), *options,
+         program("callspan"), "--store", store.path, "purge", "--yes"],
+        env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
+    with open(log) as f:
+        lines = f.read().splitlines()
+    first = lines[0].split()[0] if lines else None
+    return p, [line.split(None, 1)[1].split("(")[0] for line in lines if line.split()[0] == first and "(" in line]
+
+
+@test
+def purge_killed_before_any_call_of_the_kernel_is_finished_by_the_next(bench):
+    if not shutil.which("strace"):
+        raise Skip("needs strace")
+    master, log, rewriting = Master(bench), bench.path("trace"), 0
+    p, calls = traced(master.copy("copy"), log)
+    same(p.returncode, 0, "a purge under strace: " + p.stderr[-300:])
+    for n in range(KILLS):
+        store = master.copy("copy")
+        at = bench.random.randrange(1, len(calls) + 1)
+        # strace counts by name; the last of the names up to there is the moment.
+        name = calls[at - 1]
+        when = calls[:at].count(name)
+        p, _ = traced(store, log, "-e", "inject=%s:signal=KILL:when=%d" % (name, when))
+        check(p.returncode != 0, "kill %d did not meet the purge (%s %d)", n, name, when)
+        rewriting += any(f.endswith((".new", ".tmp")) for f in os.listdir(os.path.join(store.path, "vault", "segments")))
+        same_as_undisturbed(master, store, "kill %d (%s %d)" % (n, name, when))
+    print("# %d kills at %d calls of the kernel, %d in the middle of a segment's rewriting" % (KILLS, len(calls), rewriting))
 
 
 @test
