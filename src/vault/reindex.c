@@ -19,6 +19,7 @@
 #include "vault/disposal.h"
 #include "vault/ledger.h"
 #include "vault/policies.h"
+#include "vault/timekeeper.h"
 
 #define DROP_A_BATCH 10000
 
@@ -250,6 +251,8 @@ static enum rc fill(struct making *m, const struct person *who, struct error *er
 		return rc;
 	m->batch = index_batch_new(m->index);
 	save_old(m);
+	if (!m->trail)
+		timekeeper_recall(m->v, m->batch);
 	if (!m->trail)
 		rc = audit_take_up(m->v, err);
 	if (rc == RC_OK)

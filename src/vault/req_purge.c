@@ -5,7 +5,7 @@
  * A purge destroys what no one can bring back, so it asks first whether it can believe what it sees:
  *
  *   guard                                                          --yes goes past it
- *   the clock is behind the newest audit entry                     no
+ *   the clock is behind the newest audit entry or ingest           a controller's, of a synchronised clock
  *   the clock is far past the last ingest or purge                 yes
  *   the machine says that its clock is not synchronised            yes
  *   more than policy.max_share percent of all would go             yes
@@ -59,15 +59,31 @@ static enum rc guard_share(const struct vault *v, const struct purge_survey *s, 
 			 s->due, s->total, v->policy.max_share);
 }
 
-static enum rc guards(struct vault *v, const struct purge_survey *s, bool yes, struct error *err)
+/* A clock that was ahead and is right again is behind until a controller says so, and has the machine's word for it. */
+static enum rc guard_behind(const struct request *q, int64_t *forgiven_us, struct error *err)
 {
-	enum rc rc = timekeeper_behind(v, err);
-	if (rc != RC_OK || yes || !s->due)
+	struct error ignored;
+	int64_t before_us;
+	*forgiven_us = 0;
+	enum rc rc = timekeeper_behind(q->v, &before_us, err);
+	if (rc == RC_OK || !asked(q, "yes") || q->person.role != ROLE_CONTROLLER ||
+	    timekeeper_unsure(q->v, &ignored) != RC_OK)
 		return rc;
-	rc = timekeeper_ahead(v, err);
+	*forgiven_us = before_us;
+	return RC_OK;
+}
+
+/* *forgiven_us: what the clock is behind and a person says that it may be; 0: it is not. */
+static enum rc guards(const struct request *q, const struct purge_survey *s, int64_t *forgiven_us,
+		      struct error *err)
+{
+	enum rc rc = guard_behind(q, forgiven_us, err);
+	if (rc != RC_OK || asked(q, "yes") || !s->due)
+		return rc;
+	rc = timekeeper_ahead(q->v, err);
 	if (rc == RC_OK)
-		rc = timekeeper_unsure(v, err);
-	return rc == RC_OK ? guard_share(v, s, err) : rc;
+		rc = timekeeper_unsure(q->v, err);
+	return rc == RC_OK ? guard_share(q->v, s, err) : rc;
 }
 
 /* *why is told whoever asked. */
@@ -108,10 +124,11 @@ static enum rc dry_run(const struct request *q, struct error *err)
 {
 	struct purge_survey s;
 	struct error why;
+	int64_t forgiven_us;
 	enum rc rc = purge_survey(q->v, &s, err);
 	if (rc != RC_OK)
 		return rc;
-	bool refused = guards(q->v, &s, asked(q, "yes"), &why) != RC_OK;
+	bool refused = guards(q, &s, &forgiven_us, &why) != RC_OK;
 	json_t *o = json_pack("{s:b, s:I, s:I, s:I, s:I}", "dry_run", true, "due",
 			      (json_int_t)s.due, "held", (json_int_t)s.held, "total",
 			      (json_int_t)s.total, "bytes", (json_int_t)s.bytes);
@@ -216,14 +233,21 @@ static enum rc conclude(const struct request *q, const struct purge_result *r, s
 	return rc == RC_OK ? audit_anchor(q->v, err) : rc;
 }
 
-static enum rc begin(const struct request *q, struct purge_result *r, struct error *err)
+/* That a clock which is behind is right is on record, and remembered, before anything is destroyed by it. */
+static enum rc begin(const struct request *q, struct purge_result *r, int64_t forgiven_us,
+		     struct error *err)
 {
-	char detail[160];
+	char detail[256], behind[80] = "";
 	struct index_batch *b = index_batch_new(q->v->index);
+	if (forgiven_us) {
+		snprintf(behind, sizeof behind, "; the clock was behind @%" PRId64 " and is right",
+			 forgiven_us / 1000000);
+		timekeeper_note(q->v, b, true);
+	}
 	snprintf(detail, sizeof detail,
-		 "due=%" PRIu64 " total=%" PRIu64 " held=%" PRIu64 " until=@%" PRId64 "%s",
+		 "due=%" PRIu64 " total=%" PRIu64 " held=%" PRIu64 " until=@%" PRId64 "%s%s",
 		 r->survey.due, r->survey.total, r->survey.held, r->survey.until_us / 1000000,
-		 asked(q, "yes") ? " yes" : "");
+		 asked(q, "yes") ? " yes" : "", behind);
 	keys_hex(r->head_before, q->v->head.hash, 32);
 	audit(q, b, "started", detail);
 	return audit_commit(q->v, b, err);
@@ -266,7 +290,7 @@ static void note_failure(const struct request *q, const struct error *why)
 
 static enum rc purge(const struct request *q, struct purge_result *r, struct error *err)
 {
-	int64_t began = clock_mono_ns();
+	int64_t began = clock_mono_ns(), forgiven_us;
 	r->began_us = vault_now_us(q->v);
 	enum rc rc = disposal_settle(q->v, err);
 	if (rc == RC_OK)
@@ -276,9 +300,9 @@ static enum rc purge(const struct request *q, struct purge_result *r, struct err
 	r->survey_ms = since_ms(began);
 	if (rc != RC_OK)
 		return rc;
-	if (guards(q->v, &r->survey, asked(q, "yes"), err) != RC_OK)
+	if (guards(q, &r->survey, &forgiven_us, err) != RC_OK)
 		return refuse(q, err);
-	rc = begin(q, r, err);
+	rc = begin(q, r, forgiven_us, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = carry_out(q, r, err);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "store/disposal.pb-c.h"
+#include "vault/heads.h"
 
 #define DAY_US  (INT64_C(86400) * 1000000)
 #define STEP_US (TIMEKEEPER_STEP_DAYS * DAY_US)
@@ -47,14 +48,51 @@ static void remember(struct index_batch *b, const struct memory *m)
 	index_batch_put(b, INDEX_META, clock_key, sizeof clock_key - 1, value, len);
 }
 
+/* A time that is later by no more than a step is believed, and so is the first there is. */
+static bool take_step(struct memory *m, int64_t us)
+{
+	if (m->us && (us <= m->us || us - m->us > STEP_US))
+		return false;
+	m->us = us;
+	return true;
+}
+
 void timekeeper_note(struct vault *v, struct index_batch *b, bool told)
 {
 	struct memory m = remembered(v);
 	int64_t now = vault_now_us(v);
-	if (m.us && !told && (now <= m.us || now - m.us > STEP_US))
+	if (told)
+		m = (struct memory){ .us = now };
+	else if (!take_step(&m, now))
 		return;
-	m.us = now;
 	remember(b, &m);
+}
+
+/* As time went by what was signed.  A clock that was set back by more than a step had been wrong. */
+static void follow_mark(struct memory *m, int64_t us)
+{
+	if (m->us - us > STEP_US)
+		m->us = us;
+	else
+		(void)take_step(m, us);
+}
+
+void timekeeper_recall(struct vault *v, struct index_batch *b)
+{
+	struct memory m = { 0 };
+	struct audit_mark mark;
+	struct error ignored;
+	char *text = NULL, *rest, *line;
+	rest = heads_read(v, &text, &ignored) == RC_OK ? text : NULL;
+	while ((line = strsep(&rest, "\n"))) {
+		if (!heads_fault(v, "anchor", line, &mark))
+			follow_mark(&m, mark.time_us);
+	}
+	free(text);
+	if (heads_get(v, &mark, &ignored) == RC_OK)
+		follow_mark(&m, mark.time_us);
+	if (m.us)
+		remember(b, &m);
 }
 
 /* The newest that has been written.  What lies a step too far ahead, a clock that was wrong has left. */
@@ -76,16 +114,22 @@ void timekeeper_refused(struct vault *v, struct index_batch *b)
 	remember(b, &m);
 }
 
-enum rc timekeeper_behind(struct vault *v, struct error *err)
+enum rc timekeeper_behind(struct vault *v, int64_t *before_us, struct error *err)
 {
 	char then[CLOCK_TEXT], now_text[CLOCK_TEXT];
 	struct memory m = remembered(v);
-	int64_t now = vault_now_us(v), before = newest(v, &m);
-	if (now >= before)
+	struct error ignored;
+	int64_t now = vault_now_us(v);
+	*before_us = newest(v, &m);
+	if (now >= *before_us)
 		return RC_OK;
-	return error_set(err, RC_FAILED,
-			 "the clock (%s) is behind the newest audit entry (%s): set it right",
-			 clock_local(now * 1000, now_text), clock_local(before * 1000, then));
+	bool sure = timekeeper_unsure(v, &ignored) == RC_OK;
+	return error_set(
+		err, RC_FAILED,
+		"the clock (%s) is behind the newest audit entry or ingest (%s)%s; if it is "
+		"right, and was ahead then, a controller may say --yes",
+		clock_local(now * 1000, now_text), clock_local(*before_us * 1000, then),
+		sure ? ": set it right" : " and not synchronised: have it synchronised first");
 }
 
 enum rc timekeeper_ahead(struct vault *v, struct error *err)

@@ -3,6 +3,8 @@
 /* test_vault_purge.c: a purge destroys exactly what is due and free to go, and nothing when the clock is not to be believed. */
 #include "purge_help.h"
 
+#include <sys/timex.h>
+
 #include "vault/holds.h"
 
 static void exactly_what_is_due_goes(void **state)
@@ -135,10 +137,11 @@ static void store_left_off_for_two_months_is_purged_when_told(void **state)
 	assert_int_equal(test_number(test_reply(t, 0), "destroyed"), 2);
 }
 
-static void clock_that_is_behind_is_never_believed(void **state)
+static void clock_that_is_behind_is_not_believed_on_its_word(void **state)
 {
 	struct test_vault *t = *state;
 	struct test_call c[2];
+	test_person(t, "oscar", ROLE_OPERATOR);
 	purge_record(t, c, 2, "standard");
 	purge_now += 32 * DAY_US;
 	assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_OK);
@@ -146,10 +149,103 @@ static void clock_that_is_behind_is_never_believed(void **state)
 	expect_refused(t, "{'request':'purge'}", "is behind the newest audit entry");
 	/* That refusal is the newest entry now, and tells nothing new of the clock. */
 	expect_refused(t, "{'request':'purge'}", "is behind the newest audit entry");
-	expect_refused(t, "{'request':'purge','yes':true}", "is behind the newest audit entry");
+	assert_int_equal(test_ask_as(t, "oscar", "{'request':'purge','yes':true}"), RC_FAILED);
+	assert_non_null(strstr(t->err.text, "a controller may say --yes"));
 	purge_now += DAY_US;
 	assert_int_equal(test_ask(t, "{'request':'purge'}"), RC_OK);
 	assert_int_equal(purge_living(t), 0);
+}
+
+/* The kernel's word on its clock. */
+static bool synchronised;
+int adjtimex(struct timex *t)
+{
+	t->status = synchronised ? 0 : STA_UNSYNC;
+	return synchronised ? TIME_OK : TIME_ERROR;
+}
+
+/* The detail of the newest entry of an action and outcome. */
+static const char *newest_detail(struct test_vault *t, const char *action, const char *outcome)
+{
+	const char *detail = NULL;
+	assert_int_equal(test_ask(t, "{'request':'audit-list'}"), RC_OK);
+	for (size_t i = 0; i < json_array_size(t->replies); i++) {
+		const json_t *o = json_array_get(t->replies, i);
+		const char *what = json_string_value(json_object_get(o, "outcome"));
+		if (strcmp(test_text(o, "action"), action) == 0 && what &&
+		    strcmp(what, outcome) == 0)
+			detail = test_text(o, "detail");
+	}
+	assert_non_null(detail);
+	return detail;
+}
+
+/* What was taken in while the clock was ahead keeps no purge from a clock that is right, once a controller has said so. */
+static void clock_that_is_set_back_right_is_believed_once_a_controller_says_so(void **state)
+{
+	struct test_vault *t = *state;
+	struct test_call c[5];
+	test_person(t, "oscar", ROLE_OPERATOR);
+	purge_record(t, c, 2, "standard");
+	purge_now += 32 * DAY_US;
+	purge_record(t, c + 2, 1, "long");
+	purge_now += 30 * DAY_US;
+	purge_record(t, c + 3, 1, "long");
+	purge_now -= 31 * DAY_US;
+	expect_refused(t, "{'request':'purge'}", "is behind the newest audit entry or ingest");
+	assert_int_equal(test_ask(t, "{'request':'purge','dry_run':true,'yes':true}"), RC_OK);
+	assert_true(json_is_null(json_object_get(test_reply(t, 0), "would_refuse")));
+	expect_refused(t, "{'request':'purge'}", "is behind the newest audit entry or ingest");
+	assert_int_equal(test_ask(t, "{'request':'purge','yes':true}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "destroyed"), 2);
+	assert_non_null(strstr(newest_detail(t, "purge", "started"), "the clock was behind @"));
+	/* From now on time is what it was said to be: for each night, and for a clock that is ahead. */
+	purge_now += DAY_US;
+	assert_int_equal(test_ask_as(t, "oscar", "{'request':'purge'}"), RC_OK);
+	assert_null(strstr(newest_detail(t, "purge", "started"), "behind"));
+	purge_reopen(t);
+	assert_int_equal(test_ask_as(t, "oscar", "{'request':'purge'}"), RC_OK);
+	purge_now += 310 * DAY_US;
+	expect_refused(t, "{'request':'purge'}", "more than 40 days past");
+}
+
+static void clock_that_is_not_synchronised_is_not_believed_behind(void **state)
+{
+	struct test_vault *t = *state;
+	struct test_call c[2];
+	purge_now += 20 * DAY_US;
+	purge_record(t, c, 2, "standard");
+	vault_set_clock(t->v, NULL, NULL);
+	synchronised = false;
+	expect_refused(t, "{'request':'purge','yes':true}", "have it synchronised first");
+	synchronised = true;
+	expect_refused(t, "{'request':'purge'}", "set it right");
+	assert_int_equal(test_ask(t, "{'request':'purge','yes':true}"), RC_OK);
+	assert_int_equal(test_ask(t, "{'request':'purge'}"), RC_OK);
+}
+
+/* The signed heads outlive the index, and so does what is known of time. */
+static void clock_is_held_against_the_signed_heads_when_the_index_is_lost(void **state)
+{
+	struct test_vault *t = *state;
+	struct test_call c[3];
+	char path[128];
+	(void)snprintf(path, sizeof path, "%s/vault/index", t->path);
+	purge_record(t, c, 3, "standard");
+	for (int round = 0; round < 2; round++) {
+		vault_close(t->v);
+		disk_remove_tree(path);
+		purge_open(t);
+		purge_now += 366 * DAY_US + 2000000;
+		/* What is signed at the wrong time is a step too far as well. */
+		assert_int_equal(test_ask(t, "{'request':'reindex'}"), RC_OK);
+		assert_int_equal(test_ask(t, "{'request':'verify'}"), RC_OK);
+		expect_refused(t, "{'request':'purge'}", "more than 40 days past");
+		purge_now -= 366 * DAY_US;
+	}
+	purge_now += 31 * DAY_US;
+	assert_int_equal(test_ask(t, "{'request':'purge'}"), RC_OK);
+	assert_int_equal(test_number(test_reply(t, 0), "destroyed"), 3);
 }
 
 static void large_share_needs_a_yes(void **state)
@@ -415,7 +511,10 @@ int main(void)
 		TEST(dry_run_tells_and_changes_nothing),
 		TEST(clock_a_year_ahead_destroys_nothing),
 		TEST(store_left_off_for_two_months_is_purged_when_told),
-		TEST(clock_that_is_behind_is_never_believed),
+		TEST(clock_that_is_behind_is_not_believed_on_its_word),
+		TEST(clock_that_is_set_back_right_is_believed_once_a_controller_says_so),
+		TEST(clock_that_is_not_synchronised_is_not_believed_behind),
+		TEST(clock_is_held_against_the_signed_heads_when_the_index_is_lost),
 		TEST(large_share_needs_a_yes),
 		TEST(purge_again_destroys_nothing_more),
 		TEST(only_who_runs_the_system_may_purge),
