@@ -60,6 +60,8 @@ static const struct command commands[] = {
 	  "Destroy the recordings whose time is up.", cmd_purge },
 	{ "erase",   "ID --reason TEXT | --confirm [--passphrase-file F] | --cancel [--json]",
 	  "Destroy one recording ahead of its time.", cmd_erase },
+	{ "segment", "write-off NAME --reason TEXT [--yes] [--json]",
+	  "Give up a segment whose files are lost for good.", cmd_segment },
 	{ "audit",   "list [--since T] [--until T] [--person NAME] [--action A] [--call ID] [--limit N] [--before N] | "
 	  "verify [--head HEAD | --head-file FILE] | anchor | export -o FILE|-  [--json]",
 	  "Show who opened what, when and why; check that this record is whole; hand it on.", cmd_audit },

@@ -54,6 +54,7 @@ enum rc cmd_reindex(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_purge(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_erase(struct cli *c, int argc, char **argv) MUST_USE;
+enum rc cmd_segment(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_audit(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_people(struct cli *c, int argc, char **argv) MUST_USE;
 enum rc cmd_verify_export(struct cli *c, int argc, char **argv) MUST_USE;

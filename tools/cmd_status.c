@@ -78,15 +78,37 @@ static void print_requests(const json_t *requests)
 		cmd_print_line("requests OVERDUE", "%" JSON_INTEGER_FORMAT "%s", overdue, text);
 }
 
+/* One of them with each line, as a person copies it. */
+static void print_missing(const json_t *status)
+{
+	size_t i;
+	const json_t *name;
+	json_int_t more = cmd_number(json_object_get(status, "segments"), "missing");
+	json_array_foreach(json_object_get(status, "missing_segments"), i, name)
+	{
+		char *text = cmd_clean(json_string_value(name));
+		printf("%s  %s\n", i ? "" : "\nSegments whose files are not there:\n", text);
+		free(text);
+		more--;
+	}
+	if (more > 0)
+		printf("  and %" JSON_INTEGER_FORMAT " more (callspan verify)\n", more);
+	if (i)
+		printf("Put them back, or, what is lost for good, write off: callspan segment "
+		       "write-off NAME --reason TEXT\n");
+}
+
 static bool print_status(void *ctx, const json_t *status)
 {
 	(void)ctx;
 	json_t *card = json_copy((json_t *)(uintptr_t)status);
 	json_object_del(card, "capture");
 	json_object_del(card, "requests");
+	json_object_del(card, "missing_segments");
 	cmd_print_card(card);
 	json_decref(card);
 	print_requests(json_object_get(status, "requests"));
+	print_missing(status);
 	print_capture(json_object_get(status, "capture"));
 	json_int_t without = cmd_number(json_object_get(status, "people"), "without_passphrase");
 	if (without)

@@ -28,6 +28,7 @@ static const struct {
 	[DISPOSAL_EXPIRED] = { "expired", "its time was up" },
 	[DISPOSAL_ERASED] = { "erased", "it was erased before its time" },
 	[DISPOSAL_RESTORED] = { "restored", "it had been destroyed, and a backup brought it back" },
+	[DISPOSAL_LOST] = { "lost", "its files were lost, and it was written off" },
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 _Static_assert(KINDS == DISPOSAL_KINDS, "a name for each kind");
@@ -144,8 +145,17 @@ static size_t group(const struct doomed *x, size_t n)
 	return i;
 }
 
+/* `why` NULL: there was no slot to overwrite, nor was it known to be gone. */
 static void failed(struct doom *m, const struct doomed *x, const char *why)
 {
+	char missing[SEGMENT_NAME + 160];
+	if (!why) {
+		snprintf(missing, sizeof missing,
+			 "its slot file is not there (segment %s): put it back, or, if it is lost "
+			 "for good, write it off (callspan segment write-off)",
+			 x->d.segment);
+		why = missing;
+	}
 	m->left = true;
 	if (m->sum->failed++ == 0)
 		error_set(&m->sum->first, RC_FAILED, "%s", why);
@@ -207,11 +217,11 @@ static void overwrite_group(struct doom *m, struct doomed *x, size_t n)
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		bad[i] |= !done[i] && lives;
+		bad[i] |= !done[i] && lives && x[i].d.kind != DISPOSAL_LOST;
 		x[i].gone = !bad[i] || m->told;
 		x[i].d.absent = !done[i];
 		if (bad[i])
-			failed(m, &x[i], why.text[0] ? why.text : "its slot file is not there");
+			failed(m, &x[i], why.text[0] ? why.text : NULL);
 	}
 	free(ends);
 	free(bad);

@@ -22,11 +22,12 @@
 #include "vault/parts.h"
 
 enum disposal_kind {
-	DISPOSAL_EXPIRED, /* its time was up */
-	DISPOSAL_ERASED,  /* before its time, by people's decision */
-	DISPOSAL_RESTORED /* it had been destroyed, and a backup brought it back */
+	DISPOSAL_EXPIRED,  /* its time was up */
+	DISPOSAL_ERASED,   /* before its time, by people's decision */
+	DISPOSAL_RESTORED, /* it had been destroyed, and a backup brought it back */
+	DISPOSAL_LOST /* its segment was lost, and a person wrote it off: there may be no slot to overwrite */
 };
-#define DISPOSAL_KINDS 3
+#define DISPOSAL_KINDS 4
 const char *disposal_kind_name(enum disposal_kind k);
 
 enum disposal_state {
@@ -98,8 +99,8 @@ enum rc disposal_row_read_note(struct vault *v, struct error *err) MUST_USE;
 
 /* ---- disposal_file.c: STORE/vault/disposals ------------------------------------------------ */
 
-/* "ID START END EXPIRY CLASS POLICY DESTROYED WHY SEGMENT SLOT HOW\n": times RFC 3339 in UTC or "-", why expired, erased or
- * restored, how "overwritten" or "absent".  Nothing about who spoke. */
+/* "ID START END EXPIRY CLASS POLICY DESTROYED WHY SEGMENT SLOT HOW\n": times RFC 3339 in UTC or "-", why expired, erased,
+ * restored or lost, how "overwritten" or "absent".  Nothing about who spoke. */
 #define DISPOSAL_LINE 512
 size_t disposal_file_line(char out[DISPOSAL_LINE], const struct disposal *d);
 /* False: not such a line (`len` without its newline). */

@@ -54,7 +54,7 @@ static bool take_word(char *to, size_t room, const char *text)
 
 static bool take_kind(enum disposal_kind *kind, const char *text)
 {
-	for (int k = DISPOSAL_EXPIRED; k <= DISPOSAL_RESTORED; k++) {
+	for (int k = DISPOSAL_EXPIRED; k < DISPOSAL_KINDS; k++) {
 		*kind = (enum disposal_kind)k;
 		if (strcmp(disposal_kind_name(*kind), text) == 0)
 			return true;

@@ -556,6 +556,8 @@ static enum rc take_open_segment(struct taking *t)
 	enum rc rc = verify_segment(t);
 	if (rc != RC_OK)
 		return rc;
+	if (!t->row.cursor)
+		t->row.calls = 0; /* of one that was not there when the index was made anew */
 	if (!well_named(t))
 		damaged(t, "its name is not what its header says");
 	if (t->row.cursor > t->report.valid_end)
@@ -606,7 +608,8 @@ static enum rc take_segment(struct taking *t)
 	if (rc != RC_OK)
 		return rc;
 	/* What is gone may come back, so nothing is remembered of it: verify tells as long as it lasts. */
-	if (segments_locate(t->v, t->name, path) == SEGMENT_NOWHERE)
+	if (segments_locate(t->v, t->name, path) == SEGMENT_NOWHERE ||
+	    (t->row.closed_bytes && !t->row.done && segments_missing(t->v, t->name, &t->row)))
 		return RC_OK;
 	if (t->row.done)
 		return finish_done(t);

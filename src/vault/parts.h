@@ -452,6 +452,9 @@ void segments_path(char path[STORE_PATH], const struct vault *v, enum segment_pl
 		   const char *name, const char *ext);
 /* Whose key must have signed it: the recorder's, or (of a rewritten one) the vault's own. */
 const uint8_t *segments_signer(const struct vault *v, const struct segment *s);
+/* One of its files is not where it is to be, as by its row: in the vault, or, before it was taken, anywhere.  It is out of reach,
+ * or lost. */
+bool segments_missing(struct vault *v, const char *name, const struct segment_row *row);
 /* One of its two files still lies at the recorder. */
 bool segments_waits(struct vault *v, const char *name);
 /* Its slot file has been moved and it has not. */
@@ -510,6 +513,8 @@ bool recorded_digest(struct vault *v, const struct call *c, char digest[65]);
 
 /* ---- reindex.c ----------------------------------------------------------------------------- */
 
+/* RC_FAILED: a segment with recordings is not there, which a reindex would forget. */
+enum rc reindex_all_there(struct vault *v, struct error *err) MUST_USE;
 /* Have everything about recordings built anew by the next ingest. */
 enum rc reindex_begin(struct vault *v, struct error *err) MUST_USE;
 /* Drop it, when that was begun; ingest does this first. */

@@ -252,7 +252,7 @@ static void drop_leftover(const struct vault *v, const char *name)
 	(void)unlink(path);
 }
 
-static enum rc finish_segment(struct vault *v, const char *name, struct error *err)
+enum rc reclaim_finish(struct vault *v, const char *name, struct error *err)
 {
 	struct segment_row row;
 	uint64_t bytes = 0;
@@ -279,7 +279,7 @@ static enum rc reclaim_segment(struct vault *v, const char *name, struct reclaim
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
 	if (row.pending != SEGMENT_SETTLED)
-		return finish_segment(v, name, err);
+		return reclaim_finish(v, name, err);
 	if (!row.done || segments_locate(v, name, NULL) != SEGMENT_IN_VAULT ||
 	    segments_waits(v, name))
 		return RC_OK;
@@ -315,7 +315,7 @@ enum rc reclaim_settle(struct vault *v, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	for (size_t i = 0; i < count; i++) {
-		if (finish_segment(v, names[i], &why) != RC_OK)
+		if (reclaim_finish(v, names[i], &why) != RC_OK)
 			log_error("segment-not-finished", "segment=%s what=\"%s\"", names[i],
 				  why.text);
 	}

@@ -19,6 +19,8 @@ struct reclaim_sum {
 };
 /* Over all segments.  One that cannot be rewritten now (a full disk) is passed over and logged. */
 enum rc reclaim_run(struct vault *v, struct reclaim_sum *sum, struct error *err) MUST_USE;
+/* Finish what was begun of one. */
+enum rc reclaim_finish(struct vault *v, const char *name, struct error *err) MUST_USE;
 /* When the vault is opened: finish what was begun. */
 enum rc reclaim_settle(struct vault *v, struct error *err) MUST_USE;
 

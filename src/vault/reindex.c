@@ -59,8 +59,11 @@ static enum rc rewind_segments(struct vault *v, char **names, size_t count, stru
 			index_batch_drop(b);
 			return rc;
 		}
-		/* One that was not known is due as the others are. */
-		row.cursor = row.seen_bytes = row.calls = row.records = row.live_bytes = 0;
+		/* One that was not known is due as the others are; of one that is not there it stays known that it had
+		 * calls. */
+		if (!segments_missing(v, names[i], &row))
+			row.calls = 0;
+		row.cursor = row.seen_bytes = row.records = row.live_bytes = 0;
 		row.done = row.has_last_attest = false;
 		memset(&row.verified, 0, sizeof row.verified);
 		segments_put(b, names[i], &row);
@@ -78,6 +81,27 @@ static enum rc drop_calls(struct vault *v, struct error *err)
 	enum rc rc = RC_OK;
 	for (size_t i = 0; i < sizeof families / sizeof families[0] && rc == RC_OK; i++)
 		rc = drop_family(v, families[i], err);
+	return rc;
+}
+
+enum rc reindex_all_there(struct vault *v, struct error *err)
+{
+	char **names;
+	size_t count;
+	enum rc rc = segments_names(v, &names, &count, err);
+	for (size_t i = 0; i < count && rc == RC_OK; i++) {
+		struct segment_row row;
+		rc = segments_get(v, names[i], &row, err);
+		if (rc == RC_OK && row.calls && segments_missing(v, names[i], &row))
+			rc = error_set(
+				err, RC_FAILED,
+				"segment %s is not there, and what the index knows of its "
+				"recordings nothing else tells: put it back, or write it off "
+				"(callspan segment write-off)",
+				names[i]);
+		rc = rc == RC_NOT_FOUND ? RC_OK : rc;
+	}
+	segments_names_free(names, count);
 	return rc;
 }
 

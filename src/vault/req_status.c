@@ -13,13 +13,15 @@
 #include "vault/policies.h"
 #include "vault/purge.h"
 
-#define DAY_US (INT64_C(86400) * 1000000)
+#define MISSING_NAMES 10 /* that are told */
+#define DAY_US        (INT64_C(86400) * 1000000)
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
 struct tally {
 	json_int_t calls, talking, open_calls, unattested;
-	json_int_t open, closed, damaged, bytes;
+	json_int_t open, closed, damaged, missing, bytes;
+	json_t *missing_names; /* borrowed: the first of these; NULL: not wanted */
 	json_int_t expiring, due, held_past;
 	json_int_t holds, asked;
 };
@@ -112,6 +114,9 @@ static enum rc tally_segment(struct vault *v, const char *name, struct tally *t,
 	t->open += !row.done;
 	t->closed += row.done;
 	t->damaged += row.damaged || (!there && (row.calls || row.closed_bytes));
+	if ((row.calls || row.closed_bytes) && segments_missing(v, name, &row) &&
+	    t->missing++ < MISSING_NAMES && t->missing_names)
+		json_array_append_new(t->missing_names, json_string(name));
 	if (row.done && !row.unattested_tail && !row.damaged)
 		return RC_OK;
 	return tally_unsettled(v, name, t, err);
@@ -250,8 +255,10 @@ static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 
 static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 {
-	struct tally t = { 0 };
+	json_t *names = json_array();
+	struct tally t = { .missing_names = names };
 	enum rc rc = tally_segments(q->v, &t, err);
+	json_object_set_new(o, "missing_segments", names);
 	if (rc == RC_OK)
 		rc = tally_timers(q->v, &t, err);
 	if (rc == RC_OK)
@@ -263,8 +270,9 @@ static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 				      t.open_calls, "talking", t.talking, "unattested",
 				      t.unattested));
 	json_object_set_new(o, "segments",
-			    json_pack("{s:I, s:I, s:I, s:I}", "open", t.open, "closed", t.closed,
-				      "damaged", t.damaged, "bytes", t.bytes));
+			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "open", t.open, "closed",
+				      t.closed, "damaged", t.damaged, "missing", t.missing, "bytes",
+				      t.bytes));
 	json_object_set_new(o, "oldest", call_json_time(end_of_times(q->v, false)));
 	json_object_set_new(o, "newest", call_json_time(end_of_times(q->v, true)));
 	json_object_set_new(o, "expiring_next_24h", json_integer(t.expiring));
@@ -316,7 +324,9 @@ enum rc req_reindex(const struct request *q, struct error *err)
 {
 	struct tally t = { 0 };
 	(void)ingest_wait(q->v, INT64_MAX);
-	enum rc rc = reindex_begin(q->v, err);
+	enum rc rc = reindex_all_there(q->v, err);
+	if (rc == RC_OK)
+		rc = reindex_begin(q->v, err);
 	if (rc == RC_OK)
 		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)

@@ -235,6 +235,10 @@ static enum rc check_once(struct check *k, struct error *err)
 				      : "its file is gone");
 		return RC_OK;
 	}
+	if (k->row.calls && segments_missing(k->v, k->name, &k->row)) {
+		found(k, "its slot file is gone, with the keys of calls that live in it");
+		return RC_OK;
+	}
 	enum rc rc = segments_map(k->v, path, &k->s, err);
 	if (rc == RC_DAMAGED) {
 		found(k, err->text);

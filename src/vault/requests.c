@@ -128,6 +128,8 @@ static const struct request_row table[] = {
 	  "dry_run? verify? yes?",                                     NULL,             req_purge },
 	{ "erase",        C,             AUDITS_ITSELF,
 	  "id reason confirm? cancel? passphrase",                     req_erase_check,  req_erase },
+	{ "segment-write-off", C,        AUDITS_ITSELF,
+	  "segment reason yes?",                       req_write_off_check, req_write_off },
 	{ "audit-list",   C | A,         QUIET,
 	  "since* until* limit# before# person action call",           NULL,             req_audit_list },
 	{ "verify-export", C | M | A | O, QUIET,

@@ -90,6 +90,8 @@ enum rc req_audit_export(const struct request *q, struct error *err) MUST_USE;
 enum rc req_verify_export(const struct request *q, struct error *err) MUST_USE;
 enum rc req_public_keys(const struct request *q, struct error *err) MUST_USE;
 enum rc req_purge(const struct request *q, struct error *err) MUST_USE;
+enum rc req_write_off_check(const struct request *q, struct error *err) MUST_USE;
+enum rc req_write_off(const struct request *q, struct error *err) MUST_USE;
 enum rc req_erase_check(const struct request *q, struct error *err) MUST_USE;
 enum rc req_erase(const struct request *q, struct error *err) MUST_USE;
 

@@ -164,10 +164,11 @@ static enum rc check_missed(struct rotation_run *x, const char *name, struct err
 	enum rc rc = has_calls(x, name, &any, err);
 	if (rc != RC_OK || !any)
 		return rc;
-	return error_set(err, RC_FAILED,
-			 "segment %s is not there: nothing is given up; put it back, or erase its "
-			 "recordings, and run it again",
-			 name);
+	return error_set(
+		err, RC_FAILED,
+		"segment %s is not there: nothing is given up; put it back, or write it off "
+		"(callspan segment write-off), and run it again",
+		name);
 }
 
 static enum rc reseal_segment(struct rotation_run *x, const char *name, struct reseal *how,
@@ -210,8 +211,8 @@ static enum rc seal_slots(struct rotation_run *x, struct error *err)
 		rc = error_set(
 			err, RC_DAMAGED,
 			"segments without slots that can be read (%" PRIu64
-			"; verify tells which): nothing is given up; put them back, or erase "
-			"their recordings and purge, and run it again",
+			"; verify tells which): nothing is given up; put them back, or write off "
+			"what is lost (callspan segment write-off), and run it again",
 			x->held_up);
 	x->r->slots = how.sealed;
 	x->r->closed = how.closed;

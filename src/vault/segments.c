@@ -158,24 +158,34 @@ const uint8_t *segments_signer(const struct vault *v, const struct segment *s)
 	return segment_is_rewritten(s) ? v->keys.heads.public_key : v->keys.recorder_public;
 }
 
-bool segments_waits(struct vault *v, const char *name)
+static bool lies(struct vault *v, enum segment_place place, const char *name, const char *ext)
 {
 	char path[STORE_PATH];
-	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_SEG);
-	if (disk_is_file(path, NULL))
-		return true;
-	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
+	segments_path(path, v, place, name, ext);
 	return disk_is_file(path, NULL);
+}
+
+bool segments_missing(struct vault *v, const char *name, const struct segment_row *row)
+{
+	static const char *const parts[] = { EXT_SEG, EXT_KEYS };
+	bool there = true;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		there = there && (lies(v, SEGMENT_IN_VAULT, name, parts[i]) ||
+				  (!row->done && lies(v, SEGMENT_AT_RECORDER, name, parts[i])));
+	return !there;
+}
+
+bool segments_waits(struct vault *v, const char *name)
+{
+	return lies(v, SEGMENT_AT_RECORDER, name, EXT_SEG) ||
+	       lies(v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
 }
 
 bool segments_half_taken(struct vault *v, const char *name)
 {
-	char path[STORE_PATH];
-	segments_path(path, v, SEGMENT_AT_RECORDER, name, EXT_KEYS);
-	if (disk_is_file(path, NULL))
-		return false;
-	segments_path(path, v, SEGMENT_IN_VAULT, name, EXT_KEYS);
-	return disk_is_file(path, NULL) && segments_locate(v, name, NULL) == SEGMENT_AT_RECORDER;
+	return !lies(v, SEGMENT_AT_RECORDER, name, EXT_KEYS) &&
+	       lies(v, SEGMENT_IN_VAULT, name, EXT_KEYS) &&
+	       segments_locate(v, name, NULL) == SEGMENT_AT_RECORDER;
 }
 
 uint64_t segments_keys_bytes(struct vault *v, const char *name)

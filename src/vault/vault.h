@@ -102,6 +102,9 @@
  *                                                                  "traces"}; of a dry run {"dry_run","due","held","total","bytes",
  *                                                                  "until","by_class","would_refuse"}; RC_FAILED: a guard refuses
  *   erase   id* reason|confirm|cancel passphrase                   {"id","state": "erased", "asked" or "cancelled"}
+ *   segment-write-off  segment* reason* yes                        {"segment","recordings","kept","unknown"}: one whose files are
+ *                                                                  lost; RC_REFUSED: something keeps recordings of it, or no
+ *                                                                  segment is there at all, and not `yes`
  *   verify  id                                                     one object per segment: {"segment","ok","what","state",...}, and
  *                                                                  when id one more: {"call","ok","what","attested","digest",...};
  *                                                                  RC_DAMAGED when any is not ok

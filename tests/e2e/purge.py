@@ -230,6 +230,55 @@ def nothing_is_left_on_the_raw_disk(bench):
     same(len(gone) + len(alive), SHORT + LASTING, "calls in all")
 
 
+# ---- files that are lost ---------------------------------------------------------------------------
+
+
+@test
+def lost_segment_is_written_off_and_purges_go_on(bench):
+    """Each purge says what to do; then it is on record, and done with."""
+    store = recorded(bench, short=6, lasting=2)
+    due = ids_to(store, "30")
+    lost = [seg for seg in store.segments() if "-short-" in os.path.basename(seg)]
+    same(len(lost), 1, "the segments of what is due")
+    name = os.path.basename(lost[0])[:-4]
+    copies = bench.path("copies")
+    os.mkdir(copies)
+    for path in (lost[0], lost[0][:-4] + ".keys"):
+        shutil.move(path, copies)
+    for _ in range(2):
+        said = one_line_of_error(store.callspan("purge", "--yes", ok=(1,)))
+        check(name in said and "callspan segment write-off" in said, "purge said %r", said)
+    check(name in store.callspan("status").out, "status does not name it")
+    check(name in store.verify(ok=(4,)).out, "verify does not name it")
+    said = one_line(store.callspan("reindex", ok=(1,)))
+    check("callspan segment write-off" in said, "reindex said %r", said)
+    hold = ("hold", "add", due[0], "--reason", "a case", "--reference", "C-1")
+    store.callspan(*hold)
+    write_off = ("segment", "write-off", name, "--reason", "disk 2 failed")
+    said = one_line(store.callspan(*write_off, ok=(3,)))
+    check("1 of them kept by H-1" in said, "write-off said %r", said)
+    same(len(store.calls()), 8, "the calls after a refusal")
+    r = store.callspan(*write_off, "--yes")
+    check("Written off: 6 recordings" in r.out, "write-off said %r", r.out)
+    store.callspan("purge", "--yes")
+    store.verify()
+    store.callspan("reindex")
+    store.callspan("key", "rotate")
+    same({line[5:] for line in disposals(store).values()},
+         {("lost", name, str(n), "absent") for n in range(6)}, "the disposals")  # fmt: skip
+    said = one_line(store.callspan("show", due[0], ok=(1,)))
+    check("its files were lost" in said, "show said %r", said)
+    # What turns up later is destroyed.
+    for f in os.listdir(copies):
+        shutil.move(os.path.join(copies, f), os.path.dirname(lost[0]))
+    purge(store)
+    check(not os.path.exists(lost[0]), "the copy is still there")
+    same(sorted(disposals(store)), due, "the disposals")
+    same(len(store.calls()), 2, "the calls")
+    store.verify()
+    store.callspan("audit", "verify")
+
+
 # ---- cut short -----------------------------------------------------------------------------------
 
 
