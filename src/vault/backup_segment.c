@@ -34,13 +34,17 @@ enum rc backup_mark_stale(const struct backup *b, struct error *err)
 	return rc == RC_OK ? disk_sync_dir(b->path, err) : rc;
 }
 
-/* Where one of its files lies here: the vault's counts. */
-static bool find_here(const struct vault *v, const char *name, const char *ext,
-		      char path[STORE_PATH])
+/* Where one of its files lies here: the vault's counts, and once it was taken over, nothing that lies at the recorder. */
+static bool find_here(struct vault *v, const char *name, const char *ext, char path[STORE_PATH])
 {
+	struct segment_row row;
+	struct error ignored; /* index_health() keeps it */
 	segments_path(path, v, SEGMENT_IN_VAULT, name, ext);
 	if (disk_is_file(path, NULL))
 		return true;
+	enum rc rc = segments_get(v, name, &row, &ignored);
+	if (row.done || (rc != RC_OK && rc != RC_NOT_FOUND))
+		return false;
 	segments_path(path, v, SEGMENT_AT_RECORDER, name, ext);
 	return disk_is_file(path, NULL);
 }
@@ -70,7 +74,9 @@ static enum rc copy_beside(struct vault *v, const struct backup *b, const char *
 	if (rc != RC_OK)
 		return rc;
 	if (!find_here(v, name, ext, from)) {
-		(void)unlink(to);
+		/* Of one that is out of reach it stays. */
+		if (find_here(v, name, ".seg", from))
+			(void)unlink(to);
 		return RC_OK;
 	}
 	return backup_copied(from, to) ? RC_OK : backup_copy(from, to, NULL, err);

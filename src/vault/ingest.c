@@ -585,7 +585,7 @@ static void let_go(struct taking *t)
 /* A segment that is done: what is left to do is to move it, if we were killed before that. */
 static enum rc finish_done(struct taking *t)
 {
-	if (!segments_waits(t->v, t->name))
+	if (!segments_waits(t->v, t->name) || !putback_may_take(t->v, t->name, &t->row))
 		return RC_OK;
 	enum rc rc = segments_take(t->v, t->name, t->err);
 	if (rc != RC_DAMAGED)

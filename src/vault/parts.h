@@ -471,6 +471,9 @@ enum rc segments_take(struct vault *v, const char *name, struct error *err) MUST
 /* putback.c: the recorder has another segment of that name.  Slots of recordings that were destroyed are destroyed there too,
  * *ended of them, with entries for the trail; a copy that then has nothing of its own is removed: true. */
 bool putback_end(struct vault *v, struct index_batch *b, const char *name, unsigned *ended);
+/* Of one that is done and lies at the recorder: a crash has kept it from being taken over.  Where nothing of it lies in the vault,
+ * what lies there must be what was closed, and no stray of its name. */
+bool putback_may_take(struct vault *v, const char *name, const struct segment_row *row);
 /* Map the segment at `path`; segment_verify() then knows the slots that this vault has sealed anew. */
 enum rc segments_map(const struct vault *v, const char *path, struct segment **out,
 		     struct error *err) MUST_USE;

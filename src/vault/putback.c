@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* putback.c: a copy of a segment that lies at the recorder again, under a name that the vault holds.  On the vault's thread.
  *
- * It is never taken in.  But keys of recordings that were destroyed may stand in it, and those go.  What then has nothing that
+ * It is never taken in, and takes no place that is only empty for now (a disk that is not mounted).  But keys of recordings that were destroyed may stand in it, and those go.  What then has nothing that
  * the vault's own has not is removed.  No more slots are looked at than the vault's own has, so that nobody is made to work
  * for a blown-up file.
  */
@@ -127,4 +127,50 @@ bool putback_end(struct vault *v, struct index_batch *b, const char *name, unsig
 		close(c.own_fd);
 	*ended = c.ended;
 	return removed;
+}
+
+/* ---- which file may take its place -------------------------------------------------------------- */
+
+static bool has_size(const struct vault *v, enum segment_place place, const char *name,
+		     const char *ext, uint64_t bytes)
+{
+	char path[STORE_PATH];
+	uint64_t size;
+	segments_path(path, v, place, name, ext);
+	return disk_is_file(path, &size) && (!bytes || size == bytes);
+}
+
+static bool ends_as(struct segment *s, const struct segment_row *row)
+{
+	uint64_t offset = segment_first(s);
+	struct segment_record r;
+	uint8_t last[32];
+	bool any = false;
+	while (segment_next(s, &offset, &r) == RC_OK) {
+		if (r.type != RECORD_ATTEST || !r.attested)
+			continue;
+		digest_sha256(last, r.body, r.body_len);
+		any = true;
+	}
+	return any == row->has_closed_attest &&
+	       (!any || memcmp(last, row->closed_attest, sizeof last) == 0);
+}
+
+bool putback_may_take(struct vault *v, const char *name, const struct segment_row *row)
+{
+	char path[STORE_PATH];
+	struct segment *s;
+	struct segment_report report;
+	struct error ignored;
+	if (row->damaged || !row->closed_bytes || has_size(v, SEGMENT_IN_VAULT, name, ".seg", 0) ||
+	    has_size(v, SEGMENT_IN_VAULT, name, ".keys", 0))
+		return true;
+	segments_path(path, v, SEGMENT_AT_RECORDER, name, ".seg");
+	if (!has_size(v, SEGMENT_AT_RECORDER, name, ".seg", row->closed_bytes) ||
+	    !has_size(v, SEGMENT_AT_RECORDER, name, ".keys", row->closed_keys_bytes) ||
+	    segments_map(v, path, &s, &ignored) != RC_OK)
+		return false;
+	bool same = segment_verify(s, segments_signer(v, s), &report) == RC_OK && ends_as(s, row);
+	segment_close(s);
+	return same;
 }

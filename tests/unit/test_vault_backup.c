@@ -504,6 +504,95 @@ static void segment_that_is_gone_goes_there_too(void **state)
 	closedir(d);
 }
 
+/* What whoever has the recorder puts there under a segment's name while the vault's folder is not mounted. */
+static void stray_at_the_recorder_is_not_taken_for_a_segment_that_is_away(void **state)
+{
+	static const char *const parts[] = { ".seg", ".keys" };
+	struct place *p = *state;
+	char folder[200], aside[220], path[2][512], there[700], stray[2][700];
+	size_t len, was_len[2];
+	uint8_t *was[2];
+	backed_up(p);
+	snprintf(folder, sizeof folder, "%s/vault/segments", p->t.path);
+	snprintf(aside, sizeof aside, "%s.aside", folder);
+	for (int i = 0; i < 2; i++)
+		assert_true(test_find(&p->t, "vault/segments", parts[i], path[i]));
+	assert_int_equal(rename(folder, aside), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	/* Of the same sizes too, and each of them alone. */
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 2; i++) {
+			const char *name = strrchr(path[i], '/');
+			snprintf(there, sizeof there, "%s/segments%s", p->backup, name);
+			was[i] = read_file(there, &was_len[i]);
+			snprintf(stray[i], sizeof stray[i], "%s/recorder%s", p->t.path, name);
+			uint8_t *bytes = calloc(1, was_len[i]);
+			assert_non_null(bytes);
+			if (round > 1 && i == 0)
+				memcpy(bytes, was[i],
+				       was_len[i]); /* its own records, and slots that are not */
+			if (round == 0 || round > 1 || i == 1)
+				write_file(stray[i], bytes, round == 0 ? 100 : was_len[i]);
+			free(bytes);
+		}
+		assert_int_equal(backup_to(p, p->backup, NULL), RC_OK);
+		for (int i = 0; i < 2; i++) {
+			snprintf(there, sizeof there, "%s/segments%s", p->backup,
+				 strrchr(path[i], '/'));
+			uint8_t *now = read_file(there, &len);
+			assert_int_equal(len, was_len[i]);
+			assert_memory_equal(now, was[i], len);
+			free(now);
+			free(was[i]);
+			(void)unlink(stray[i]);
+			assert_int_not_equal(access(path[i], F_OK), 0);
+		}
+	}
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rename(aside, folder), 0);
+	assert_int_equal(test_ask(&p->t, "{'request':'verify'}"), RC_OK);
+}
+
+static void what_is_written_off_is_gone_from_the_backup(void **state)
+{
+	struct place *p = *state;
+	uint8_t box[CALLS][64];
+	char path[512], name[SEGMENT_NAME];
+	for (int away = 0; away < 2; away++) {
+		if (away)
+			test_record(&p->t, CALLS, calls);
+		if (away)
+			assert_int_equal(backup_to(p, p->backup, NULL), RC_OK);
+		else
+			backed_up(p);
+		for (unsigned n = 0; n < CALLS; n++) {
+			slot_of(p, n, box[n]);
+			assert_true(holds(p->backup, box[n], sizeof box[n]));
+		}
+		assert_true(test_find(&p->t, "vault/segments", ".keys", path));
+		assert_int_equal(unlink(path), 0);
+		assert_true(test_find(&p->t, "vault/segments", ".seg", path));
+		assert_int_equal(unlink(path), 0);
+		snprintf(name, sizeof name, "%s", strrchr(path, '/') + 1);
+		*strrchr(name, '.') = '\0';
+		if (away)
+			assert_int_equal(rename(p->backup, p->away), 0);
+		assert_int_equal(
+			test_ask(&p->t,
+				 "{'request':'segment-write-off','segment':'%s','reason':'x',"
+				 "'yes':true}",
+				 name),
+			RC_OK);
+		assert_int_equal(disposed(p, 0), away ? DISPOSAL_LIVE : DISPOSAL_DONE);
+		if (away)
+			assert_int_equal(rename(p->away, p->backup), 0);
+		assert_int_equal(test_ask(&p->t, "{'request':'purge'}"), RC_OK);
+		assert_int_equal(disposed(p, 0), DISPOSAL_DONE);
+		for (unsigned n = 0; n < CALLS; n++)
+			assert_false(holds(p->backup, box[n], sizeof box[n]));
+	}
+}
+
 /* The store comes back older than one of its backups: what is only there stays there, and comes back from it. */
 static void segment_that_is_nowhere_else_stays(void **state)
 {
@@ -787,6 +876,8 @@ int main(void)
 		TEST(backup_that_was_moved_is_known_again),
 		TEST(destroyed_matter_is_gone_from_the_backup),
 		TEST(segment_out_of_reach_keeps_the_others),
+		TEST(stray_at_the_recorder_is_not_taken_for_a_segment_that_is_away),
+		TEST(what_is_written_off_is_gone_from_the_backup),
 		TEST(segment_that_is_nowhere_else_stays),
 		TEST(segment_that_is_gone_goes_there_too),
 		TEST(disposals_since_are_carried_out),
