@@ -50,6 +50,38 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 	return rc;
 }
 
+static enum rc walk_one(struct vault *v, const uint8_t *id, catalogue_each each, void *ctx,
+			struct error *err)
+{
+	struct uuid named;
+	struct call *call = NULL;
+	memcpy(named.b, id, sizeof named.b);
+	enum rc rc = catalogue_named(v, &named, &call, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = each(ctx, call, err);
+	call_row_free(call);
+	return rc;
+}
+
+enum rc catalogue_walk(struct vault *v, int64_t since_us, int64_t until_us, catalogue_each each,
+		       void *ctx, struct error *err)
+{
+	uint8_t from[8 + 16] = { 0 }, until[8];
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+	enum rc rc = RC_OK;
+	catalogue_be64(from, since_us);
+	catalogue_be64(until, until_us);
+	struct index_cursor *c =
+		index_cursor_new(v->index, INDEX_BY_TIME, from, sizeof from, false);
+	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
+	       key_len == sizeof from && memcmp(key, until, sizeof until) <= 0)
+		rc = walk_one(v, key + 8, each, ctx, err);
+	index_cursor_free(c);
+	return rc == RC_OK || rc == RC_END ? index_health(v->index, err) : rc;
+}
+
 void catalogue_open(struct vault *v, struct call *c)
 {
 	struct call_keys keys;

@@ -381,6 +381,11 @@ enum rc catalogue_get(struct vault *v, const struct uuid *id, struct call **out,
 /* The same of an id that the index itself names: RC_DAMAGED where it is not there. */
 enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **out,
 			struct error *err) MUST_USE;
+/* Every call that began from `since` to `until`, both included, oldest first.  `each` borrows it, its sealed part unopened, and
+ * ends the walk with RC_END, which is then RC_OK, or with a failure. */
+typedef enum rc (*catalogue_each)(void *ctx, struct call *c, struct error *err);
+enum rc catalogue_walk(struct vault *v, int64_t since_us, int64_t until_us, catalogue_each each,
+		       void *ctx, struct error *err) MUST_USE;
 /* Open its sealed part by its slot, where that still can be (c->opened tells). */
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */

@@ -50,9 +50,13 @@ static bool tell_call(struct assurance *a, struct call *c, const struct coverage
 	return requests_reply(a->q, o);
 }
 
-static bool look_at(struct assurance *a, struct call *c)
+static enum rc look_at(void *ctx, struct call *c, struct error *err)
 {
+	struct assurance *a = ctx;
 	struct coverage v;
+	(void)err;
+	if (!access_sees(a->q, c))
+		return RC_OK;
 	coverage_of(&v, c, a->gap);
 	bool answered = c->r.answer_us || c->r.outcome == OUTCOME_ANSWERED;
 	a->calls++;
@@ -60,10 +64,10 @@ static bool look_at(struct assurance *a, struct call *c)
 	a->without_signalling += coverage_has(&v, "no-signalling");
 	if (c->r.state != CALL_ENDED) {
 		a->open++;
-		return true;
+		return RC_OK;
 	}
 	if (!answered && !v.count)
-		return true;
+		return RC_OK;
 	count_kinds(a, &v);
 	if (answered && !v.excluded) {
 		a->answered++;
@@ -71,38 +75,9 @@ static bool look_at(struct assurance *a, struct call *c)
 		a->not_whole += !v.whole;
 	}
 	if (!v.count)
-		return true;
+		return RC_OK;
 	catalogue_open(a->q->v, c);
-	return tell_call(a, c, &v);
-}
-
-static enum rc walk(struct assurance *a, struct error *err)
-{
-	struct vault *v = a->q->v;
-	uint8_t from[24] = { 0 }, until[8];
-	const uint8_t *key, *value;
-	size_t key_len, value_len;
-	enum rc rc = RC_OK;
-	bool more = true;
-	catalogue_be64(from, a->since_us);
-	catalogue_be64(until, a->until_us);
-	struct index_cursor *c =
-		index_cursor_new(v->index, INDEX_BY_TIME, from, sizeof from, false);
-	while (rc == RC_OK && more && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		struct uuid id;
-		struct call *call;
-		if (key_len != sizeof from || memcmp(key, until, sizeof until) > 0)
-			break;
-		memcpy(id.b, key + 8, sizeof id.b);
-		rc = catalogue_named(v, &id, &call, err);
-		if (rc != RC_OK)
-			break;
-		if (access_sees(a->q, call))
-			more = look_at(a, call);
-		call_row_free(call);
-	}
-	index_cursor_free(c);
-	return rc;
+	return tell_call(a, c, &v) ? RC_OK : RC_END;
 }
 
 static json_t *kinds_json(const struct assurance *a)
@@ -196,7 +171,7 @@ enum rc req_coverage(const struct request *q, struct error *err)
 	if (rc == RC_OK)
 		rc = read_gap(q, &a.gap, err);
 	if (rc == RC_OK)
-		rc = walk(&a, err);
+		rc = catalogue_walk(q->v, a.since_us, a.until_us, look_at, &a, err);
 	if (rc == RC_OK)
 		sum_up(&a);
 	return rc;

@@ -133,7 +133,6 @@ struct drawing {
 	struct sample *s;
 	const struct policy_group *group; /* NULL: all */
 	struct draw *draw;                /* NULL: only to be told which could be drawn */
-	bool stopped;                     /* nobody wants to know more */
 };
 
 static bool matches_any(const char (*patterns)[POLICY_PATTERN], uint32_t count, const char *party)
@@ -215,40 +214,24 @@ static enum rc offer(struct drawing *d, const struct call *c, struct error *err)
 	else if (d->draw)
 		(void)draw_offer(d->draw, &c->r.id, NULL);
 	d->s->eligible += offered;
-	if (offered && !d->draw)
-		d->stopped =
-			!requests_reply(d->q, json_pack("{s:s}", "id", uuid_text(&c->r.id, text)));
+	if (offered && !d->draw &&
+	    !requests_reply(d->q, json_pack("{s:s}", "id", uuid_text(&c->r.id, text))))
+		return RC_END; /* nobody wants to know more */
 	return rc;
+}
+
+static enum rc consider(void *ctx, struct call *c, struct error *err)
+{
+	struct drawing *d = ctx;
+	return fits(d, c) ? offer(d, c, err) : RC_OK;
 }
 
 /* All calls of the time, in order. */
 static enum rc walk(struct drawing *d, struct error *err)
 {
-	struct vault *v = d->q->v;
-	uint8_t from[24] = { 0 }, until[8];
-	const uint8_t *key, *value;
-	size_t key_len, value_len;
-	enum rc rc = RC_OK;
-	catalogue_be64(from, d->s->since_us);
-	catalogue_be64(until, d->s->until_us ? d->s->until_us : INT64_MAX);
-	struct index_cursor *c =
-		index_cursor_new(v->index, INDEX_BY_TIME, from, sizeof from, false);
-	while (rc == RC_OK && !d->stopped &&
-	       index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		struct uuid id;
-		struct call *call;
-		if (key_len != sizeof from || memcmp(key, until, sizeof until) > 0)
-			break;
-		memcpy(id.b, key + 8, sizeof id.b);
-		rc = catalogue_named(v, &id, &call, err);
-		if (rc != RC_OK)
-			break;
-		if (fits(d, call))
-			rc = offer(d, call, err);
-		call_row_free(call);
-	}
-	index_cursor_free(c);
-	return rc == RC_OK ? index_health(v->index, err) : rc;
+	const struct sample *s = d->s;
+	return catalogue_walk(d->q->v, s->since_us, s->until_us ? s->until_us : INT64_MAX, consider,
+			      d, err);
 }
 
 /* ---- the draw --------------------------------------------------------------------------------------------------- */
