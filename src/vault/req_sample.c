@@ -7,7 +7,7 @@
  *
  * What fits: answered and ended, with audio; begun in the time, of the group, as long as asked for.  A sample is of each of
  * our own lines where --per-person asks for it: the side of a call that is ours by its direction, or by the policy's own
- * numbers.
+ * numbers.  Only where numbers matter (a group, own lines, what the person may know of) are calls opened for it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -162,8 +162,13 @@ static bool fits(const struct drawing *d, struct call *c)
 	    !r->answer_us || r->end_us < r->answer_us ||
 	    (uint64_t)(r->end_us - r->answer_us) / 1000000 < d->s->min_duration_s)
 		return false;
-	catalogue_open(d->q->v, c);
-	return c->opened && of_group(d, c) && access_sees(d->q, c);
+	/* To open it costs more than all the rest, so it is opened only where numbers are asked for. */
+	if (d->group || d->s->per_person) {
+		catalogue_open(d->q->v, c);
+		if (!c->opened || !of_group(d, c))
+			return false;
+	}
+	return access_sees(d->q, c);
 }
 
 /* The sides of a call that are ours. */

@@ -202,6 +202,34 @@ static void each_own_line_has_its_share(void **state)
 	assert_int_equal(test_number(o, "drawn_calls"), 6);
 }
 
+/* Overwrite the slot of call n. */
+static void damage_slot(const struct test_vault *t, unsigned n)
+{
+	static const uint8_t nothing[SLOT_BYTES] = { 1 };
+	char path[512];
+	assert_true(test_find(t, "vault/segments", ".keys", path));
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, nothing, SLOT_BYTES, 4096 + (off_t)n * SLOT_BYTES), SLOT_BYTES);
+	assert_int_equal(close(fd), 0);
+}
+
+/* That a recording is damaged must not keep it from whoever reviews; but where numbers are asked for, it has none. */
+static void damaged_call_is_drawn_where_its_numbers_do_not_matter(void **state)
+{
+	struct test_vault *t = *state;
+	(void)must(t, "{'request':'calls'}"); /* by now all are taken in */
+	damage_slot(t, 4);
+	const json_t *o = must(t, "{'request':'sample','count':9,'seed':1}");
+	assert_int_equal(test_number(o, "eligible"), ELIGIBLE);
+	assert_true(has(o, 4));
+	(void)must(t, "{'request':'sample','count':9,'eligible':true}");
+	assert_int_equal(json_array_size(t->replies), ELIGIBLE);
+	o = must(t, "{'request':'sample','count':9,'seed':1,'per_person':true}");
+	assert_int_equal(test_number(o, "eligible"), ELIGIBLE - 1);
+	assert_false(has(o, 4));
+}
+
 static void draw_is_on_record_and_in_the_trail(void **state)
 {
 	struct test_vault *t = *state;
@@ -329,6 +357,7 @@ int main(void)
 		TEST(draw_can_be_done_again_from_the_list_of_who_could_be_drawn),
 		TEST(criteria_narrow_what_can_be_drawn),
 		TEST(each_own_line_has_its_share),
+		TEST(damaged_call_is_drawn_where_its_numbers_do_not_matter),
 		TEST(draw_is_on_record_and_in_the_trail),
 		TEST(entry_that_cannot_be_written_draws_nothing),
 		TEST(wrong_words_are_one_line),
