@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fds.h"
+#include "base/nearest.h"
 #include "base/version.h"
 #include "cmd.h"
 
@@ -108,7 +109,7 @@ static enum rc find_command(struct cli *c, const char *name)
 			return RC_OK;
 		}
 	}
-	const char *near = name ? cmd_nearest(name, names, COMMANDS) : NULL;
+	const char *near = name ? nearest_of(name, names, COMMANDS) : NULL;
 	if (!name)
 		return error_set(&c->err, RC_USAGE, "which command? There are:%s", text);
 	if (near)

@@ -84,8 +84,6 @@ enum rc cmd_words(struct cli *c, const struct word *words, size_t words_count, i
 enum rc cmd_global_words(struct cli *c, const struct word *words, size_t words_count, int argc,
 			 char **argv, int *at) MUST_USE;
 void cmd_print_words(FILE *to, const struct word *words, size_t words_count);
-/* Of `names`, the one that differs from `word` least, if by little; NULL: none is near. */
-const char *cmd_nearest(const char *word, const char *const *names, size_t count);
 
 /* A time as people write it -> Unix microseconds, put into the request under `member`. */
 enum rc cmd_put_time(struct cli *c, json_t *request, const char *member, const char *text) MUST_USE;

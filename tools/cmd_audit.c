@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 #define PIECE     1500 /* lines of a file of heads that go into one request */
@@ -233,7 +234,7 @@ static enum rc find_kind(struct cli *c, const char *name, size_t *kind)
 		if (name && strcmp(name, names[*kind]) == 0)
 			return RC_OK;
 	}
-	const char *near = name ? cmd_nearest(name, names, KINDS) : NULL;
+	const char *near = name ? nearest_of(name, names, KINDS) : NULL;
 	return error_set(&c->err, RC_USAGE, "audit %.60s: %s%s%s", name ? name : "what",
 			 near ? "did you mean " : "there are list, verify, anchor and export",
 			 near ? near : "", near ? "?" : "");

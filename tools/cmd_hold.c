@@ -3,6 +3,7 @@
 /* callspan hold: keep recordings past their time while a complaint or issue is open, and let them go. */
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 #define IDS_MOST 256
@@ -250,7 +251,7 @@ enum rc cmd_hold(struct cli *c, int argc, char **argv)
 		rc = check_words(c, i, &w);
 		return rc == RC_OK ? actions[i].run(c, &w) : rc;
 	}
-	const char *near = w.count ? cmd_nearest(w.args[0], names, ACTIONS) : NULL;
+	const char *near = w.count ? nearest_of(w.args[0], names, ACTIONS) : NULL;
 	return error_set(&c->err, RC_USAGE, "hold %.60s: %s%s%s", w.count ? w.args[0] : "what",
 			 near ? "did you mean " : "there are add, release, list and show",
 			 near ? near : "", near ? "?" : "");

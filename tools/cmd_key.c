@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 struct key_words {
@@ -127,7 +128,7 @@ enum rc cmd_key(struct cli *c, int argc, char **argv)
 			return error_set(&c->err, RC_USAGE, "-o is of key export-public");
 		return acts[i].run(c, &w);
 	}
-	const char *near = what ? cmd_nearest(what, names, ACTS) : NULL;
+	const char *near = what ? nearest_of(what, names, ACTS) : NULL;
 	if (near)
 		return error_set(&c->err, RC_USAGE, "key %.60s: did you mean %s?", what, near);
 	return error_set(&c->err, RC_USAGE, "key %.60s: there is%s", what ? what : "what", all);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 struct person_words {
@@ -185,7 +186,7 @@ static const struct person_act *find_act(struct cli *c, const char *name)
 		if (name && strcmp(name, names[i]) == 0)
 			return &acts[i];
 	}
-	const char *near = name ? cmd_nearest(name, names, ACTS) : NULL;
+	const char *near = name ? nearest_of(name, names, ACTS) : NULL;
 	if (near)
 		error_set(&c->err, RC_USAGE, "person %.60s: did you mean %s?", name, near);
 	else

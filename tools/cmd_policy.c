@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 /* ---- show -------------------------------------------------------------------------------------------------- */
@@ -272,7 +273,7 @@ static enum rc apply(struct cli *c, const char *file, bool dry_run, bool yes, bo
 static enum rc wrong_word(struct cli *c, const char *what)
 {
 	static const char *const choices[] = { "show", "check", "apply" };
-	const char *near = what ? cmd_nearest(what, choices, 3) : NULL;
+	const char *near = what ? nearest_of(what, choices, 3) : NULL;
 	return error_set(&c->err, RC_USAGE, "policy %.60s: %s%s%s", what ? what : "what",
 			 near ? "did you mean " : "there are show, check and apply",
 			 near ? near : "", near ? "?" : "");

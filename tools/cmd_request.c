@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 #define CALLS_MOST 64
@@ -401,7 +402,7 @@ static const struct deed *find_deed(struct cli *c, const struct asked *a)
 		if (given && strcmp(given, names[i]) == 0)
 			return &deeds[i];
 	}
-	const char *near = given ? cmd_nearest(given, names, DEEDS) : NULL;
+	const char *near = given ? nearest_of(given, names, DEEDS) : NULL;
 	if (near)
 		error_set(&c->err, RC_USAGE, "request %.60s: did you mean %s?", given, near);
 	else

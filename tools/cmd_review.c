@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cmd.h"
 
 struct review_words {
@@ -175,7 +176,7 @@ enum rc cmd_review(struct cli *c, int argc, char **argv)
 		rc = check_words(c, i, &w);
 		return rc == RC_OK ? actions[i].run(c, &w) : rc;
 	}
-	const char *near = w.count ? cmd_nearest(w.args[0], names, ACTIONS) : NULL;
+	const char *near = w.count ? nearest_of(w.args[0], names, ACTIONS) : NULL;
 	return error_set(&c->err, RC_USAGE, "review %.60s: %s%s%s", w.count ? w.args[0] : "what",
 			 near ? "did you mean " : "there are add, list and show", near ? near : "",
 			 near ? "?" : "");

@@ -9,46 +9,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/nearest.h"
 #include "cmd.h"
 
-#define WORD_MAX 40 /* longer words are near to nothing */
-#define CHOICES  64
-
-/* Levenshtein's distance of two short words. */
-static size_t difference(const char *a, const char *b)
-{
-	size_t row[WORD_MAX + 1], len = strlen(b);
-	for (size_t j = 0; j <= len; j++)
-		row[j] = j;
-	for (size_t i = 1; *a; i++, a++) {
-		size_t diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= len; j++) {
-			size_t change = diagonal + (*a != b[j - 1]);
-			diagonal = row[j];
-			size_t drop = row[j] + 1, add = row[j - 1] + 1;
-			row[j] = change < drop ? change : drop;
-			row[j] = row[j] < add ? row[j] : add;
-		}
-	}
-	return row[len];
-}
-
-const char *cmd_nearest(const char *word, const char *const *names, size_t count)
-{
-	const char *best = NULL;
-	size_t least = strlen(word) / 3 + 1;
-	if (strlen(word) > WORD_MAX)
-		return NULL;
-	for (size_t i = 0; i < count; i++) {
-		size_t d = strlen(names[i]) > WORD_MAX ? WORD_MAX : difference(word, names[i]);
-		if (d <= least) {
-			best = names[i];
-			least = d - (d > 0);
-		}
-	}
-	return best;
-}
+#define CHOICES 64
 
 static enum rc unknown_word(struct cli *c, const char *given, const struct word *words,
 			    size_t count)
@@ -58,7 +22,7 @@ static enum rc unknown_word(struct cli *c, const char *given, const struct word 
 	size_t n = 0, at = 0;
 	for (; n < count && n < CHOICES; n++)
 		names[n] = words[n].name;
-	const char *near = strncmp(given, "--", 2) == 0 ? cmd_nearest(given + 2, names, n) : NULL;
+	const char *near = strncmp(given, "--", 2) == 0 ? nearest_of(given + 2, names, n) : NULL;
 	if (near)
 		return error_set(&c->err, RC_USAGE, "no option %s: did you mean --%s?", given,
 				 near);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/nearest.h"
+
 #define FILE_BYTES (1 << 20) /* no configuration is larger */
 #define DEPTH      4         /* sections within sections */
 
@@ -172,26 +174,6 @@ static const struct row *section_named(const char *name)
 	return NULL;
 }
 
-/* How many characters must be put in, left out or changed (Levenshtein); names are short. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t line[PLAIN + 1], la = strnlen(a, PLAIN), lb = strnlen(b, PLAIN);
-
-	for (size_t j = 0; j <= lb; j++)
-		line[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = line[0];
-		line[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t change = diagonal + (a[i - 1] != b[j - 1]);
-			size_t other = (line[j] < line[j - 1] ? line[j] : line[j - 1]) + 1;
-			diagonal = line[j];
-			line[j] = change < other ? change : other;
-		}
-	}
-	return line[lb];
-}
-
 /* What may stand after `prefix`: "capture.buffer" and "capture.filter" give "capture" at the
  * top, "buffer" and "filter" after "capture.".  Copies the part; false when it is a repetition
  * of the row before. */
@@ -217,7 +199,7 @@ static enum rc unknown_name(const char *name, struct error *err)
 	for (const struct row *row = rows; row < rows + ROWS; row++) {
 		if (!in_section(row, name, prefix_len) || !part_after(row, prefix_len, part))
 			continue;
-		size_t distance = edit_distance(last, part);
+		size_t distance = nearest_difference(last, part);
 		if (distance < best) {
 			best = distance;
 			memcpy(nearest, part, sizeof part);
