@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nearest.h"
 #include "vault/grants.h"
 #include "vault/hold.h"
 #include "vault/parts.h"
@@ -263,7 +264,6 @@ const char *requests_choices(const char *const *names, size_t count, char *buf, 
 static enum rc find_row(const json_t *body, const struct request_row **row, struct error *err)
 {
 	const char *names[ROWS];
-	char choices[480];
 	const char *name = json_string_value(json_object_get(body, "request"));
 	for (size_t i = 0; i < ROWS; i++) {
 		names[i] = table[i].name;
@@ -272,8 +272,11 @@ static enum rc find_row(const json_t *body, const struct request_row **row, stru
 			return RC_OK;
 		}
 	}
-	return error_set(err, RC_USAGE, "no such request; the choices are: %s",
-			 requests_choices(names, ROWS, choices, sizeof choices));
+	/* All of them are too many for a line. */
+	const char *near = name ? nearest_of(name, names, ROWS) : NULL;
+	if (near)
+		return error_set(err, RC_USAGE, "no such request; did you mean \"%s\"?", near);
+	return error_set(err, RC_USAGE, "no such request; docs/http.md says where all are listed");
 }
 
 /* How a request understands a member: '#', '?', '*', ' ' for a text; 0: not at all. */

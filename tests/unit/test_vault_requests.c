@@ -205,8 +205,11 @@ static void wrong_words_are_answered_with_the_choices(void **state)
 	static const struct {
 		const char *request, *says;
 	} asked[] = {
-		{ "{'request':'fetch'}", "calls, show" },
-		{ "{}", "calls, show" },
+		{ "{'request':'hold-lst'}", "did you mean \"hold-list\"?" },
+		{ "{'request':'call'}", "did you mean \"calls\"?" },
+		{ "{'request':'fetch'}", "no such request; docs/http.md" },
+		{ "{'request':7}", "no such request; docs/http.md" },
+		{ "{}", "no such request; docs/http.md" },
 		{ "{'request':'calls','parti':'1'}", "parti" },
 		{ "{'request':'calls','party':7}", "text" },
 		{ "{'request':'calls','party':''}", "party" },
