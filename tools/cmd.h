@@ -107,6 +107,18 @@ enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *
 enum rc cmd_send_opening(struct cli *c, json_t *request, const char *passphrase_file,
 			 vault_reply reply, void *ctx) MUST_USE;
 
+/* A request of one member at the most, a text (both may be NULL), and its reply as one JSON object or as `print` has it. */
+enum rc cmd_ask(struct cli *c, const char *name, const char *member, const char *text, bool json,
+		vault_reply print) MUST_USE;
+/* A request whose replies are rows: a JSON object each, or a table; where there is none, `nothing` is said. */
+struct listing {
+	const struct column *columns;
+	size_t columns_count;
+	vault_reply add_row; /* its ctx is the table */
+};
+enum rc cmd_list(struct cli *c, const json_t *request, bool json, const struct listing *l,
+		 const char *nothing) MUST_USE;
+
 /* cmd_http.c: the same, to a service.  RC_NOT_FOUND: there is none. */
 enum rc cmd_http_send(struct cli *c, const json_t *request, vault_reply reply, void *ctx) MUST_USE;
 

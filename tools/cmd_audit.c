@@ -46,20 +46,9 @@ static bool add_entry(void *ctx, const json_t *entry)
 	return true;
 }
 
-static enum rc print_table(struct cli *c, const json_t *request)
-{
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
-	enum rc rc = cmd_send(c, request, add_entry, t);
-	if (cmd_table_rows(t) > 0)
-		cmd_table_print(t, stdout);
-	else if (rc == RC_OK)
-		fprintf(stderr, "No entries%s.\n", json_object_size(request) > 1 ? " match" : "");
-	cmd_table_free(t);
-	return rc;
-}
-
 static enum rc list(struct cli *c, const struct asked *a)
 {
+	static const struct listing entries = { WORDS(columns), add_entry };
 	json_t *request = cmd_new_request("audit-list");
 	enum rc rc = cmd_put_time(c, request, "since", a->since);
 	if (rc == RC_OK)
@@ -72,7 +61,8 @@ static enum rc list(struct cli *c, const struct asked *a)
 	cmd_put_text(request, "action", a->action);
 	cmd_put_text(request, "call", a->call);
 	if (rc == RC_OK)
-		rc = a->json ? cmd_send(c, request, cmd_print_json, NULL) : print_table(c, request);
+		rc = cmd_list(c, request, a->json, &entries,
+			      json_object_size(request) > 1 ? "No entries match." : "No entries.");
 	json_decref(request);
 	return rc;
 }
@@ -187,10 +177,7 @@ static bool print_anchor(void *ctx, const json_t *o)
 
 static enum rc anchor(struct cli *c, const struct asked *a)
 {
-	json_t *request = cmd_new_request("audit-anchor");
-	enum rc rc = cmd_send(c, request, a->json ? cmd_print_json : print_anchor, NULL);
-	json_decref(request);
-	return rc;
+	return cmd_ask(c, "audit-anchor", NULL, NULL, a->json, print_anchor);
 }
 
 /* ---- export ----------------------------------------------------------------------------------- */

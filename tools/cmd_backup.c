@@ -62,19 +62,9 @@ static bool list_row(void *ctx, const json_t *o)
 
 static enum rc list(struct cli *c, bool json)
 {
+	static const struct listing backups = { WORDS(columns), list_row };
 	json_t *request = cmd_new_request("backup-list");
-	enum rc rc;
-	if (json) {
-		rc = cmd_send(c, request, cmd_print_json, NULL);
-	} else {
-		struct table *t = cmd_table_new(WORDS(columns));
-		rc = cmd_send(c, request, list_row, t);
-		if (cmd_table_rows(t) > 0)
-			cmd_table_print(t, stdout);
-		else if (rc == RC_OK)
-			fprintf(stderr, "No backup is registered.\n");
-		cmd_table_free(t);
-	}
+	enum rc rc = cmd_list(c, request, json, &backups, "No backup is registered.");
 	json_decref(request);
 	return rc;
 }

@@ -148,28 +148,19 @@ static enum rc release(struct cli *c, const struct hold_words *w)
 
 static enum rc list(struct cli *c, const struct hold_words *w)
 {
+	static const struct listing holds = { WORDS(columns), add_row };
 	json_t *request = cmd_new_request("hold-list");
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
 	if (w->all)
 		json_object_set_new(request, "all", json_true());
-	enum rc rc = w->json ? cmd_send(c, request, cmd_print_json, NULL)
-			     : cmd_send(c, request, add_row, t);
-	if (cmd_table_rows(t) > 0)
-		cmd_table_print(t, stdout);
-	else if (rc == RC_OK && !w->json)
-		fprintf(stderr, "Nothing is held%s.\n", w->all ? ", and nothing was" : "");
-	cmd_table_free(t);
+	enum rc rc = cmd_list(c, request, w->json, &holds,
+			      w->all ? "Nothing is held, and nothing was." : "Nothing is held.");
 	json_decref(request);
 	return rc;
 }
 
 static enum rc show(struct cli *c, const struct hold_words *w)
 {
-	json_t *request = cmd_new_request("hold-show");
-	cmd_put_text(request, "hold", w->args[1]);
-	enum rc rc = cmd_send(c, request, w->json ? cmd_print_json : show_card, NULL);
-	json_decref(request);
-	return rc;
+	return cmd_ask(c, "hold-show", "hold", w->args[1], w->json, show_card);
 }
 
 /* ---- words -------------------------------------------------------------------------------------------------- */

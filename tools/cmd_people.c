@@ -122,14 +122,8 @@ static bool add_row(void *ctx, const json_t *p)
 
 static enum rc run_list(struct cli *c, json_t *request, const struct person_words *w)
 {
-	if (w->json)
-		return cmd_send(c, request, cmd_print_json, NULL);
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
-	enum rc rc = cmd_send(c, request, add_row, t);
-	if (rc == RC_OK)
-		cmd_table_print(t, stdout);
-	cmd_table_free(t);
-	return rc;
+	static const struct listing people = { WORDS(columns), add_row };
+	return cmd_list(c, request, w->json, &people, "Nobody is listed.");
 }
 
 /* ---- changing ------------------------------------------------------------------------------------- */

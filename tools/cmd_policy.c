@@ -305,8 +305,5 @@ enum rc cmd_policy(struct cli *c, int argc, char **argv)
 		return wrong_word(c, what);
 	if (file)
 		return error_set(&c->err, RC_USAGE, "policy show takes no file: policy check does");
-	json_t *request = cmd_new_request("policy-show");
-	rc = cmd_send(c, request, json ? cmd_print_json : print_policy, NULL);
-	json_decref(request);
-	return rc;
+	return cmd_ask(c, "policy-show", NULL, NULL, json, print_policy);
 }

@@ -16,10 +16,5 @@ enum rc cmd_reindex(struct cli *c, int argc, char **argv)
 	bool json = false;
 	const struct word words[] = { { 0, "json", NULL, "one JSON object", NULL, &json } };
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, NULL, 0, NULL);
-	if (rc != RC_OK)
-		return rc;
-	json_t *request = cmd_new_request("reindex");
-	rc = cmd_send(c, request, json ? cmd_print_json : print_sums, NULL);
-	json_decref(request);
-	return rc;
+	return rc == RC_OK ? cmd_ask(c, "reindex", NULL, NULL, json, print_sums) : rc;
 }

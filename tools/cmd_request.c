@@ -207,16 +207,9 @@ static enum rc do_show(struct cli *c, const struct asked *a, json_t *request)
 
 static enum rc do_list(struct cli *c, const struct asked *a, json_t *request)
 {
-	if (a->json)
-		return cmd_send(c, request, cmd_print_json, NULL);
-	struct table *t = cmd_table_new(WORDS(list_columns));
-	enum rc rc = cmd_send(c, request, list_row, t);
-	if (cmd_table_rows(t) > 0)
-		cmd_table_print(t, stdout);
-	else if (rc == RC_OK)
-		fprintf(stderr, "No requests%s.\n", a->open || a->overdue ? " of that kind" : "");
-	cmd_table_free(t);
-	return rc;
+	static const struct listing requests = { WORDS(list_columns), list_row };
+	return cmd_list(c, request, a->json, &requests,
+			a->open || a->overdue ? "No requests of that kind." : "No requests.");
 }
 
 /* SIDE:FROM-TO, several with commas between. */

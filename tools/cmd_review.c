@@ -92,28 +92,19 @@ static enum rc add(struct cli *c, const struct review_words *w)
 
 static enum rc list(struct cli *c, const struct review_words *w)
 {
+	static const struct listing reviews = { WORDS(columns), add_review };
 	json_t *request = cmd_new_request("review-list");
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
 	cmd_put_text(request, "call", w->call);
 	cmd_put_text(request, "person", w->of);
-	enum rc rc = w->json ? cmd_send(c, request, cmd_print_json, NULL)
-			     : cmd_send(c, request, add_review, t);
-	if (cmd_table_rows(t) > 0)
-		cmd_table_print(t, stdout);
-	else if (rc == RC_OK && !w->json)
-		fprintf(stderr, "No reviews%s.\n", w->call || w->of ? " match" : " yet");
-	cmd_table_free(t);
+	enum rc rc = cmd_list(c, request, w->json, &reviews,
+			      w->call || w->of ? "No reviews match." : "No reviews yet.");
 	json_decref(request);
 	return rc;
 }
 
 static enum rc show(struct cli *c, const struct review_words *w)
 {
-	json_t *request = cmd_new_request("review-show");
-	cmd_put_text(request, "review", w->args[1]);
-	enum rc rc = cmd_send(c, request, w->json ? cmd_print_json : print_review, NULL);
-	json_decref(request);
-	return rc;
+	return cmd_ask(c, "review-show", "review", w->args[1], w->json, print_review);
 }
 
 static const struct {

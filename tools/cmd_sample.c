@@ -138,26 +138,16 @@ static enum rc draw(struct cli *c, const struct sample_words *w)
 
 static enum rc list(struct cli *c, const struct sample_words *w)
 {
+	static const struct listing samples = { WORDS(columns), add_sample };
 	json_t *request = cmd_new_request("sample-list");
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
-	enum rc rc = w->json ? cmd_send(c, request, cmd_print_json, NULL)
-			     : cmd_send(c, request, add_sample, t);
-	if (cmd_table_rows(t) > 0)
-		cmd_table_print(t, stdout);
-	else if (rc == RC_OK && !w->json)
-		fprintf(stderr, "No sample has been drawn yet.\n");
-	cmd_table_free(t);
+	enum rc rc = cmd_list(c, request, w->json, &samples, "No sample has been drawn yet.");
 	json_decref(request);
 	return rc;
 }
 
 static enum rc show(struct cli *c, const struct sample_words *w)
 {
-	json_t *request = cmd_new_request("sample-show");
-	cmd_put_text(request, "sample", w->args[1]);
-	enum rc rc = cmd_send(c, request, w->json ? cmd_print_json : print_sample, NULL);
-	json_decref(request);
-	return rc;
+	return cmd_ask(c, "sample-show", "sample", w->args[1], w->json, print_sample);
 }
 
 enum rc cmd_sample(struct cli *c, int argc, char **argv)

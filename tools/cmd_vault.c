@@ -89,6 +89,32 @@ enum rc cmd_send(struct cli *c, const json_t *request, vault_reply reply, void *
 	return rc;
 }
 
+enum rc cmd_ask(struct cli *c, const char *name, const char *member, const char *text, bool json,
+		vault_reply print)
+{
+	json_t *request = cmd_new_request(name);
+	if (member)
+		cmd_put_text(request, member, text);
+	enum rc rc = cmd_send(c, request, json ? cmd_print_json : print, NULL);
+	json_decref(request);
+	return rc;
+}
+
+enum rc cmd_list(struct cli *c, const json_t *request, bool json, const struct listing *l,
+		 const char *nothing)
+{
+	if (json)
+		return cmd_send(c, request, cmd_print_json, NULL);
+	struct table *t = cmd_table_new(l->columns, l->columns_count);
+	enum rc rc = cmd_send(c, request, l->add_row, t);
+	if (cmd_table_rows(t) > 0)
+		cmd_table_print(t, stdout);
+	else if (rc == RC_OK)
+		fprintf(stderr, "%s\n", nothing);
+	cmd_table_free(t);
+	return rc;
+}
+
 /* ---- passphrases ----------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
