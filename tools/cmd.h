@@ -84,6 +84,11 @@ enum rc cmd_words(struct cli *c, const struct word *words, size_t words_count, i
 enum rc cmd_global_words(struct cli *c, const struct word *words, size_t words_count, int argc,
 			 char **argv, int *at) MUST_USE;
 void cmd_print_words(FILE *to, const struct word *words, size_t words_count);
+/* Which of a table's rows, each of which begins with its name, a command's first word (NULL: there is none) names: *at.
+ * RC_USAGE tells the nearest, or all there are. */
+enum rc cmd_choose(struct cli *c, const char *command, const char *word, const void *rows,
+		   size_t row_size, size_t count, size_t *at) MUST_USE;
+#define CHOICES(rows) (rows), sizeof((rows)[0]), sizeof(rows) / sizeof((rows)[0])
 
 /* A time as people write it -> Unix microseconds, put into the request under `member`. */
 enum rc cmd_put_time(struct cli *c, json_t *request, const char *member, const char *text) MUST_USE;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 #define PIECE     1500 /* lines of a file of heads that go into one request */
@@ -211,21 +210,6 @@ static const struct {
 	const char *name;
 	enum rc (*run)(struct cli *c, const struct asked *a);
 } kinds[] = { { "list", list }, { "verify", verify }, { "anchor", anchor }, { "export", export } };
-#define KINDS (sizeof kinds / sizeof kinds[0])
-
-static enum rc find_kind(struct cli *c, const char *name, size_t *kind)
-{
-	const char *names[KINDS];
-	for (*kind = 0; *kind < KINDS; ++*kind) {
-		names[*kind] = kinds[*kind].name;
-		if (name && strcmp(name, names[*kind]) == 0)
-			return RC_OK;
-	}
-	const char *near = name ? nearest_of(name, names, KINDS) : NULL;
-	return error_set(&c->err, RC_USAGE, "audit %.60s: %s%s%s", name ? name : "what",
-			 near ? "did you mean " : "there are list, verify, anchor and export",
-			 near ? near : "", near ? "?" : "");
-}
 
 /* An option that another kind has is not passed over in silence. */
 static enum rc check_words(struct cli *c, const struct word *words, size_t count, const char *kind)
@@ -266,7 +250,7 @@ enum rc cmd_audit(struct cli *c, int argc, char **argv)
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &what, 1, NULL);
 	if (rc == RC_OK)
-		rc = find_kind(c, what, &kind);
+		rc = cmd_choose(c, "audit", what, CHOICES(kinds), &kind);
 	if (rc == RC_OK)
 		rc = check_words(c, WORDS(words), kinds[kind].name);
 	if (rc == RC_OK && a.head && a.head_file)

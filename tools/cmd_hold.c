@@ -3,7 +3,6 @@
 /* callspan hold: keep recordings past their time while a complaint or issue is open, and let them go. */
 #include <string.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 #define IDS_MOST 256
@@ -175,7 +174,6 @@ static const struct {
 	{ "list", 0, 0, list },
 	{ "show", 1, 1, show },
 };
-#define ACTIONS (sizeof actions / sizeof actions[0])
 
 /* An option that the action does not take is a slip: it must not be passed over. */
 static enum rc check_words(struct cli *c, size_t action, const struct hold_words *w)
@@ -231,19 +229,11 @@ enum rc cmd_hold(struct cli *c, int argc, char **argv)
 		{ 0, "all", NULL, "list: released ones too", NULL, &w.all },
 		{ 0, "json", NULL, "one JSON object a line", NULL, &w.json },
 	};
-	const char *names[ACTIONS];
+	size_t at = 0;
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, w.args, 1 + IDS_MOST, &w.count);
-	if (rc != RC_OK)
-		return rc;
-	for (size_t i = 0; i < ACTIONS; i++) {
-		names[i] = actions[i].name;
-		if (!w.count || strcmp(w.args[0], names[i]) != 0)
-			continue;
-		rc = check_words(c, i, &w);
-		return rc == RC_OK ? actions[i].run(c, &w) : rc;
-	}
-	const char *near = w.count ? nearest_of(w.args[0], names, ACTIONS) : NULL;
-	return error_set(&c->err, RC_USAGE, "hold %.60s: %s%s%s", w.count ? w.args[0] : "what",
-			 near ? "did you mean " : "there are add, release, list and show",
-			 near ? near : "", near ? "?" : "");
+	if (rc == RC_OK)
+		rc = cmd_choose(c, "hold", w.args[0], CHOICES(actions), &at);
+	if (rc == RC_OK)
+		rc = check_words(c, at, &w);
+	return rc == RC_OK ? actions[at].run(c, &w) : rc;
 }

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 struct key_words {
@@ -102,13 +101,11 @@ static const struct {
 	{ "export-public", run_export_public },
 	{ "rotate", run_rotate },
 };
-#define ACTS (sizeof acts / sizeof acts[0])
 
 enum rc cmd_key(struct cli *c, int argc, char **argv)
 {
 	struct key_words w = { 0 };
-	const char *what = NULL, *names[ACTS];
-	char all[64] = "";
+	const char *what = NULL;
 	size_t at = 0;
 	const struct word words[] = {
 		{ 'o', "output", "FILE", "export-public: write it there", &w.to, NULL },
@@ -117,19 +114,11 @@ enum rc cmd_key(struct cli *c, int argc, char **argv)
 		{ 0, "json", NULL, "one JSON object", NULL, &w.json },
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, &what, 1, NULL);
+	if (rc == RC_OK)
+		rc = cmd_choose(c, "key", what, CHOICES(acts), &at);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < ACTS; i++) {
-		names[i] = acts[i].name;
-		at += (size_t)snprintf(all + at, sizeof all - at, " %s", names[i]);
-		if (!what || strcmp(what, names[i]) != 0)
-			continue;
-		if (w.to && acts[i].run != run_export_public)
-			return error_set(&c->err, RC_USAGE, "-o is of key export-public");
-		return acts[i].run(c, &w);
-	}
-	const char *near = what ? nearest_of(what, names, ACTS) : NULL;
-	if (near)
-		return error_set(&c->err, RC_USAGE, "key %.60s: did you mean %s?", what, near);
-	return error_set(&c->err, RC_USAGE, "key %.60s: there is%s", what ? what : "what", all);
+	if (w.to && acts[at].run != run_export_public)
+		return error_set(&c->err, RC_USAGE, "-o is of key export-public");
+	return acts[at].run(c, &w);
 }

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 struct person_words {
@@ -164,30 +163,8 @@ static const struct person_act acts[] = {
 	  "passphrase-file my-passphrase-file",            run_change },
 };
 /* clang-format on */
-#define ACTS (sizeof acts / sizeof acts[0])
 
 /* ---- words ------------------------------------------------------------------------------------------- */
-
-/* NULL: there is none, as c->err says. */
-static const struct person_act *find_act(struct cli *c, const char *name)
-{
-	const char *names[ACTS];
-	char all[128] = "";
-	size_t at = 0;
-	for (size_t i = 0; i < ACTS; i++) {
-		names[i] = acts[i].name;
-		at += (size_t)snprintf(all + at, sizeof all - at, " %s", names[i]);
-		if (name && strcmp(name, names[i]) == 0)
-			return &acts[i];
-	}
-	const char *near = name ? nearest_of(name, names, ACTS) : NULL;
-	if (near)
-		error_set(&c->err, RC_USAGE, "person %.60s: did you mean %s?", name, near);
-	else
-		error_set(&c->err, RC_USAGE, "person %.60s: there are%s", name ? name : "what",
-			  all);
-	return NULL;
-}
 
 static bool takes(const struct person_act *act, const char *option)
 {
@@ -246,6 +223,7 @@ enum rc cmd_people(struct cli *c, int argc, char **argv)
 	struct person_words w = { 0 };
 	const char *given[3] = { NULL };
 	int count = 0;
+	size_t at;
 	const struct word words[] = {
 		{ 0, "role", "R", "add, role: controller, manager, staff, auditor or operator",
 		  &w.role_option, NULL },
@@ -260,11 +238,11 @@ enum rc cmd_people(struct cli *c, int argc, char **argv)
 		{ 0, "json", NULL, "one JSON object a line", NULL, &w.json },
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, given, 3, &count);
+	if (rc == RC_OK)
+		rc = cmd_choose(c, "person", given[0], CHOICES(acts), &at);
 	if (rc != RC_OK)
 		return rc;
-	const struct person_act *act = find_act(c, given[0]);
-	if (!act)
-		return RC_USAGE;
+	const struct person_act *act = &acts[at];
 	w.user = given[1];
 	w.role = given[2];
 	rc = check_words(c, act, &w, count);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 /* ---- show -------------------------------------------------------------------------------------------------- */
@@ -270,18 +269,11 @@ static enum rc apply(struct cli *c, const char *file, bool dry_run, bool yes, bo
 	return rc;
 }
 
-static enum rc wrong_word(struct cli *c, const char *what)
-{
-	static const char *const choices[] = { "show", "check", "apply" };
-	const char *near = what ? nearest_of(what, choices, 3) : NULL;
-	return error_set(&c->err, RC_USAGE, "policy %.60s: %s%s%s", what ? what : "what",
-			 near ? "did you mean " : "there are show, check and apply",
-			 near ? near : "", near ? "?" : "");
-}
-
 enum rc cmd_policy(struct cli *c, int argc, char **argv)
 {
+	static const char *const acts[] = { "show", "check", "apply" };
 	const char *arguments[2] = { NULL, NULL };
+	size_t act;
 	bool dry_run = false, yes = false, json = false;
 	const struct word words[] = {
 		{ 0, "dry-run", NULL, "apply: tell what would change, and change nothing", NULL,
@@ -297,12 +289,13 @@ enum rc cmd_policy(struct cli *c, int argc, char **argv)
 	if ((dry_run || yes) && !is_apply)
 		return error_set(&c->err, RC_USAGE, "--%s is for policy apply",
 				 dry_run ? "dry-run" : "yes");
+	rc = cmd_choose(c, "policy", what, CHOICES(acts), &act);
+	if (rc != RC_OK)
+		return rc;
 	if (is_apply)
 		return apply(c, file, dry_run, yes, json);
-	if (what && strcmp(what, "check") == 0)
+	if (strcmp(what, "check") == 0)
 		return check(c, file, json);
-	if (!what || strcmp(what, "show") != 0)
-		return wrong_word(c, what);
 	if (file)
 		return error_set(&c->err, RC_USAGE, "policy show takes no file: policy check does");
 	return cmd_ask(c, "policy-show", NULL, NULL, json, print_policy);

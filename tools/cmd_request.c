@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 #define CALLS_MOST 64
@@ -381,28 +380,6 @@ static const struct deed deeds[] = {
 	{ "list", 0, 0, "nothing more", do_list },
 	{ "show", 1, 1, "its number, as R-7", do_show },
 };
-#define DEEDS (sizeof deeds / sizeof deeds[0])
-
-/* NULL: there is none of that name, and c->err says so. */
-static const struct deed *find_deed(struct cli *c, const struct asked *a)
-{
-	const char *names[DEEDS], *given = a->count ? a->words[0] : NULL;
-	char text[200] = "";
-	size_t at = 0;
-	for (size_t i = 0; i < DEEDS; i++) {
-		names[i] = deeds[i].name;
-		at += (size_t)snprintf(text + at, sizeof text - at, " %s", names[i]);
-		if (given && strcmp(given, names[i]) == 0)
-			return &deeds[i];
-	}
-	const char *near = given ? nearest_of(given, names, DEEDS) : NULL;
-	if (near)
-		error_set(&c->err, RC_USAGE, "request %.60s: did you mean %s?", given, near);
-	else
-		error_set(&c->err, RC_USAGE, "request %.60s: there are%s", given ? given : "what",
-			  text);
-	return NULL;
-}
 
 /* What the vault does not want of these, it says. */
 static enum rc put_members(struct cli *c, const struct asked *a, json_t *request)
@@ -436,14 +413,16 @@ static enum rc put_members(struct cli *c, const struct asked *a, json_t *request
 static enum rc run(struct cli *c, const struct asked *a)
 {
 	char name[40];
-	const struct deed *d = find_deed(c, a);
-	if (!d)
-		return RC_USAGE;
+	size_t at;
+	enum rc rc = cmd_choose(c, "request", a->words[0], CHOICES(deeds), &at);
+	if (rc != RC_OK)
+		return rc;
+	const struct deed *d = &deeds[at];
 	if (a->count - 1 < d->least || a->count - 1 > d->most)
 		return error_set(&c->err, RC_USAGE, "request %s wants %s", d->name, d->wants);
 	snprintf(name, sizeof name, "request-%s", d->name);
 	json_t *request = cmd_new_request(name);
-	enum rc rc = put_members(c, a, request);
+	rc = put_members(c, a, request);
 	if (rc == RC_OK)
 		rc = d->run(c, a, request);
 	json_decref(request);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "cmd.h"
 
 struct review_words {
@@ -116,7 +115,6 @@ static const struct {
 	{ "list", 1, list },
 	{ "show", 2, show },
 };
-#define ACTIONS (sizeof actions / sizeof actions[0])
 
 /* An option that the action does not take is a slip: it must not be passed over. */
 static enum rc check_words(struct cli *c, size_t action, const struct review_words *w)
@@ -143,7 +141,7 @@ static enum rc check_words(struct cli *c, size_t action, const struct review_wor
 enum rc cmd_review(struct cli *c, int argc, char **argv)
 {
 	struct review_words w = { 0 };
-	const char *names[ACTIONS];
+	size_t at = 0;
 	const struct word words[] = {
 		{ 0, "score", "N", "add: 1 (poor) to 5", &w.score, NULL },
 		{ 0, "note", "TEXT", "add: what there is to say", &w.note, NULL },
@@ -158,17 +156,9 @@ enum rc cmd_review(struct cli *c, int argc, char **argv)
 		{ 0, "json", NULL, "one JSON object a line", NULL, &w.json },
 	};
 	enum rc rc = cmd_words(c, WORDS(words), argc, argv, w.args, 2, &w.count);
-	if (rc != RC_OK)
-		return rc;
-	for (size_t i = 0; i < ACTIONS; i++) {
-		names[i] = actions[i].name;
-		if (!w.count || strcmp(w.args[0], names[i]) != 0)
-			continue;
-		rc = check_words(c, i, &w);
-		return rc == RC_OK ? actions[i].run(c, &w) : rc;
-	}
-	const char *near = w.count ? nearest_of(w.args[0], names, ACTIONS) : NULL;
-	return error_set(&c->err, RC_USAGE, "review %.60s: %s%s%s", w.count ? w.args[0] : "what",
-			 near ? "did you mean " : "there are add, list and show", near ? near : "",
-			 near ? "?" : "");
+	if (rc == RC_OK)
+		rc = cmd_choose(c, "review", w.args[0], CHOICES(actions), &at);
+	if (rc == RC_OK)
+		rc = check_words(c, at, &w);
+	return rc == RC_OK ? actions[at].run(c, &w) : rc;
 }

@@ -12,15 +12,15 @@
 #include "base/nearest.h"
 #include "cmd.h"
 
-#define CHOICES 64
+#define NAMES 64
 
 static enum rc unknown_word(struct cli *c, const char *given, const struct word *words,
 			    size_t count)
 {
-	const char *names[CHOICES] = { NULL };
+	const char *names[NAMES] = { NULL };
 	char text[sizeof c->err.text - 100] = "";
 	size_t n = 0, at = 0;
-	for (; n < count && n < CHOICES; n++)
+	for (; n < count && n < NAMES; n++)
 		names[n] = words[n].name;
 	const char *near = strncmp(given, "--", 2) == 0 ? nearest_of(given + 2, names, n) : NULL;
 	if (near)
@@ -116,9 +116,9 @@ enum rc cmd_words(struct cli *c, const struct word *words, size_t words_count, i
 		  &c->config_given, NULL },
 		{ 0, "help", NULL, help_prose, NULL, &help },
 	};
-	struct word all[CHOICES];
+	struct word all[NAMES];
 	size_t n = 0;
-	ASSERT(words_count + 3 <= CHOICES);
+	ASSERT(words_count + 3 <= NAMES);
 	for (size_t i = 0; i < words_count; i++)
 		all[n++] = words[i];
 	for (size_t i = 0; i < 3; i++)
@@ -162,6 +162,40 @@ enum rc cmd_global_words(struct cli *c, const struct word *words, size_t words_c
 	}
 	*at = i;
 	return RC_OK;
+}
+
+/* ---- choices ---------------------------------------------------------------------------------- */
+
+/* "add, list and show" */
+static void list_names(char *out, size_t room, const char *const *names, size_t count)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < count && at < room; i++) {
+		const char *before = !i ? "" : i + 1 < count ? ", " : " and ";
+		at += (size_t)snprintf(out + at, room - at, "%s%s", before, names[i]);
+	}
+}
+
+enum rc cmd_choose(struct cli *c, const char *command, const char *word, const void *rows,
+		   size_t row_size, size_t count, size_t *at)
+{
+	const char *names[NAMES] = { NULL };
+	char all[200] = "";
+	ASSERT(count <= NAMES);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&names[i], (const char *)rows + i * row_size, sizeof names[i]);
+		if (word && strcmp(word, names[i]) == 0) {
+			*at = i;
+			return RC_OK;
+		}
+	}
+	const char *near = word ? nearest_of(word, names, count) : NULL;
+	if (near)
+		return error_set(&c->err, RC_USAGE, "%s %.60s: did you mean %s?", command, word,
+				 near);
+	list_names(all, sizeof all, names, count);
+	return error_set(&c->err, RC_USAGE, "%s %.60s: there are %s", command, word ? word : "what",
+			 all);
 }
 
 /* ---- values -------------------------------------------------------------------------------- */
