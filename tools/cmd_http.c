@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/local.h"
+#include "base/whole.h"
 #include "cmd.h"
 
 #define PIECE     65536
@@ -194,11 +195,10 @@ static enum rc take_bytes(struct incoming *in, json_int_t count, int to)
 			return rc == RC_END ? cut_off(in) : rc;
 		size_t have = in->to - in->from;
 		size_t n = (json_int_t)have < count ? have : (size_t)count;
-		ssize_t done = write(to, in->bytes + in->from, n);
-		if (done < 0 && errno != EINTR)
+		if (!whole_write(to, in->bytes + in->from, n))
 			return error_errno(&in->c->err, RC_FAILED, errno, "what is exported");
-		in->from += done > 0 ? (size_t)done : 0;
-		count -= done > 0 ? done : 0;
+		in->from += n;
+		count -= (json_int_t)n;
 	}
 	return RC_OK;
 }

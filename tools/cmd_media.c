@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "cmd.h"
 
 #define MANIFEST      ".manifest"
@@ -120,16 +121,9 @@ static const char *manifest_path(char path[MANIFEST_PATH], const char *of)
 
 static enum rc fill_manifest(struct draft *d, const char *text, struct error *err)
 {
-	for (size_t left = strlen(text); left;) {
-		ssize_t n = write(d->fd, text, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(err, RC_FAILED, errno, "%.300s", d->path);
-		text += n;
-		left -= (size_t)n;
-	}
-	return RC_OK;
+	return whole_write(d->fd, text, strlen(text))
+		       ? RC_OK
+		       : error_errno(err, RC_FAILED, errno, "%.300s", d->path);
 }
 
 /* Both under their names, or neither: what a manifest replaced is gone by then, and with it what belonged to it. */

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "cmd.h"
 
 #define GROUPS         6
@@ -38,23 +39,16 @@ static void make_password(char out[PASSPHRASE_MAX])
 
 enum rc cmd_read_text(const char *path, char **text, struct error *err)
 {
-	size_t len = 0;
-	ssize_t n = 1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return error_errno(err, RC_FAILED, errno, "%.300s", path);
 	char *buf = calloc(1, FILE_BYTES_MAX + 1);
 	ASSERT(buf);
-	while (len < FILE_BYTES_MAX && n != 0) {
-		n = read(fd, buf + len, FILE_BYTES_MAX - len);
-		if (n < 0 && errno != EINTR)
-			break;
-		len += n > 0 ? (size_t)n : 0;
-	}
+	ssize_t n = whole_read(fd, buf, FILE_BYTES_MAX);
 	int why = errno;
 	close(fd);
 	*text = buf;
-	if (n >= 0 && len < FILE_BYTES_MAX)
+	if (n >= 0 && n < FILE_BYTES_MAX)
 		return RC_OK;
 	*text = NULL;
 	free(buf);

@@ -22,6 +22,7 @@
 #include "audio/resample.h"
 #include "audio/timeline.h"
 #include "base/bytes.h"
+#include "base/whole.h"
 
 #define HEAD_MAX      65536
 #define WAV_MAX_BYTES (UINT32_MAX - UINT32_C(65536)) /* RIFF sizes have 32 bits */
@@ -63,18 +64,10 @@ static sf_count_t sink_read(void *to, sf_count_t count, void *ctx)
 
 static bool write_all(struct sink *k, const uint8_t *from, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(k->fd, from, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			k->errnum = n < 0 ? errno : ENOSPC;
-			return false;
-		}
-		from += n;
-		len -= (size_t)n;
-	}
-	return true;
+	if (whole_write(k->fd, from, len))
+		return true;
+	k->errnum = errno;
+	return false;
 }
 
 /* Of bytes [at, at + count) of the file, write those that were not written yet; what lies within the head is taken from what was

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "store/segment.h"
 
 #define BUFFER      ((size_t)1 << 20)
@@ -51,16 +52,8 @@ static enum rc new_path(char out[STORE_PATH], const char *seg_path, struct error
 
 static enum rc write_all(struct writing *w, const uint8_t *p, size_t len)
 {
-	while (len) {
-		ssize_t n = write(w->fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(w->err, RC_FAILED, n < 0 ? errno : EIO, "%s", w->path);
-		p += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
+	return whole_write(w->fd, p, len) ? RC_OK
+					  : error_errno(w->err, RC_FAILED, errno, "%s", w->path);
 }
 
 static enum rc put(struct writing *w, const uint8_t *p, size_t len)

@@ -13,42 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "vault/backup.h"
 
 #define PIECE   ((size_t)1 << 20)
 #define YOUNG_S 3
-
-/* ---- bytes ------------------------------------------------------------------------------------------------- */
-
-static ssize_t read_at(int fd, uint8_t *buf, size_t len, off_t at)
-{
-	size_t done = 0;
-	while (done < len) {
-		ssize_t n = pread(fd, buf + done, len - done, at + (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-static bool write_at(int fd, const uint8_t *buf, size_t len, off_t at)
-{
-	size_t done = 0;
-	while (done < len) {
-		ssize_t n = pwrite(fd, buf + done, len - done, at + (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
-}
 
 static enum rc fault(struct error *err, const char *path)
 {
@@ -80,7 +49,8 @@ static bool copy_bytes(int in, int out, uint64_t *bytes)
 	ASSERT(buf);
 	off_t at = 0;
 	ssize_t n;
-	while ((n = read_at(in, buf, PIECE, at)) > 0 && write_at(out, buf, (size_t)n, at))
+	while ((n = whole_read_at(in, buf, PIECE, at)) > 0 &&
+	       whole_write_at(out, buf, (size_t)n, at))
 		at += n;
 	free(buf);
 	if (bytes)
@@ -134,14 +104,14 @@ struct both {
 /* Make one piece the same. */
 static ssize_t level(struct both *f, off_t at)
 {
-	ssize_t n = read_at(f->in, f->a, PIECE, at);
-	ssize_t m = n > 0 ? read_at(f->out, f->b, (size_t)n, at) : 0;
+	ssize_t n = whole_read_at(f->in, f->a, PIECE, at);
+	ssize_t m = n > 0 ? whole_read_at(f->out, f->b, (size_t)n, at) : 0;
 	if (n <= 0 || m < 0)
 		return n < 0 || m < 0 ? -1 : 0;
 	if (m == n && memcmp(f->a, f->b, (size_t)n) == 0)
 		return n;
 	f->written = true;
-	return write_at(f->out, f->a, (size_t)n, at) ? n : -1;
+	return whole_write_at(f->out, f->a, (size_t)n, at) ? n : -1;
 }
 
 /* Every byte of the copy is the other's, read from the disk. */
@@ -150,8 +120,9 @@ static bool is_same(struct both *f)
 	ssize_t n;
 	off_t at = 0;
 	(void)posix_fadvise(f->out, 0, 0, POSIX_FADV_DONTNEED);
-	while ((n = read_at(f->in, f->a, PIECE, at)) > 0) {
-		if (read_at(f->out, f->b, (size_t)n, at) != n || memcmp(f->a, f->b, (size_t)n) != 0)
+	while ((n = whole_read_at(f->in, f->a, PIECE, at)) > 0) {
+		if (whole_read_at(f->out, f->b, (size_t)n, at) != n ||
+		    memcmp(f->a, f->b, (size_t)n) != 0)
 			return false;
 		at += n;
 	}
@@ -163,7 +134,7 @@ static bool blank(int fd, off_t from, off_t to)
 	static const uint8_t zeros[65536];
 	while (from < to) {
 		size_t n = to - from < (off_t)sizeof zeros ? (size_t)(to - from) : sizeof zeros;
-		if (!write_at(fd, zeros, n, from))
+		if (!whole_write_at(fd, zeros, n, from))
 			return false;
 		from += (off_t)n;
 	}
@@ -223,8 +194,8 @@ static bool goes_on(int in, int out, off_t size)
 	uint8_t a[TAIL], b[TAIL];
 	size_t len = size < TAIL ? (size_t)size : TAIL;
 	off_t at = size - (off_t)len;
-	return read_at(in, a, len, at) == (ssize_t)len &&
-	       read_at(out, b, len, at) == (ssize_t)len && memcmp(a, b, len) == 0;
+	return whole_read_at(in, a, len, at) == (ssize_t)len &&
+	       whole_read_at(out, b, len, at) == (ssize_t)len && memcmp(a, b, len) == 0;
 }
 
 static bool append(int in, int out, off_t at, off_t end)
@@ -234,8 +205,8 @@ static bool append(int in, int out, off_t at, off_t end)
 	bool good = true;
 	while (good && at < end) {
 		size_t want = end - at < (off_t)PIECE ? (size_t)(end - at) : PIECE;
-		ssize_t n = read_at(in, buf, want, at);
-		good = n > 0 && write_at(out, buf, (size_t)n, at);
+		ssize_t n = whole_read_at(in, buf, want, at);
+		good = n > 0 && whole_write_at(out, buf, (size_t)n, at);
 		at += n > 0 ? n : 0;
 	}
 	free(buf);

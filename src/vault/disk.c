@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "vault/parts.h"
 
 void disk_path(char path[STORE_PATH], const char *dir, const char *name)
@@ -29,38 +30,6 @@ static void parent_of(char parent[STORE_PATH], const char *path)
 	ASSERT(slash && slash != path && slash - path < STORE_PATH);
 	memcpy(parent, path, (size_t)(slash - path));
 	parent[slash - path] = '\0';
-}
-
-bool disk_write(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-	while (len) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-/* Up to `size` bytes that are there now; -1 with errno set. */
-static ssize_t read_all(int fd, char *buf, size_t size)
-{
-	size_t at = 0;
-	while (at < size) {
-		ssize_t n = read(fd, buf + at, size - at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		at += (size_t)n;
-	}
-	return (ssize_t)at;
 }
 
 enum rc disk_read(const char *path, size_t most, char **text, size_t *len, struct error *err)
@@ -80,7 +49,7 @@ enum rc disk_read(const char *path, size_t most, char **text, size_t *len, struc
 	if (rc == RC_OK) {
 		buf = malloc((size_t)st.st_size + 1);
 		ASSERT(buf);
-		ssize_t n = read_all(fd, buf, (size_t)st.st_size);
+		ssize_t n = whole_read(fd, buf, (size_t)st.st_size);
 		if (n < 0)
 			rc = error_errno(err, RC_FAILED, errno, "%s", path);
 		*len = n < 0 ? 0 : (size_t)n;
@@ -101,7 +70,7 @@ enum rc disk_create(const char *path, const void *data, size_t len, mode_t mode,
 		return error_errno(err, RC_FAILED, errno, "%s", path);
 	enum rc rc = RC_OK;
 	/* The mode that is wanted, whatever the umask. */
-	if (fchmod(fd, mode) != 0 || !disk_write(fd, data, len) || fsync(fd) != 0)
+	if (fchmod(fd, mode) != 0 || !whole_write(fd, data, len) || fsync(fd) != 0)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
 	if (close(fd) != 0 && rc == RC_OK)
 		rc = error_errno(err, RC_FAILED, errno, "%s", path);
@@ -154,7 +123,7 @@ static bool overwrite(int fd, off_t bytes)
 	bool good = lseek(fd, 0, SEEK_SET) == 0;
 	for (off_t at = 0; good && at < bytes; at += (off_t)sizeof zeros) {
 		off_t left = bytes - at, most = (off_t)sizeof zeros;
-		good = disk_write(fd, zeros, (size_t)(left < most ? left : most));
+		good = whole_write(fd, zeros, (size_t)(left < most ? left : most));
 	}
 	return good && fdatasync(fd) == 0;
 }
@@ -214,7 +183,7 @@ static enum rc append_at(int fd, const char *path, off_t end, const void *line, 
 {
 	if (ftruncate(fd, end) != 0 || lseek(fd, end, SEEK_SET) != end)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
-	if (disk_write(fd, line, len) && fsync(fd) == 0)
+	if (whole_write(fd, line, len) && fsync(fd) == 0)
 		return RC_OK;
 	int why = errno;
 	(void)!ftruncate(fd, end);
@@ -306,8 +275,8 @@ static bool compare(const char *a, const char *b, bool wiped)
 	bool same = fd[0] >= 0 && fd[1] >= 0;
 	ssize_t n = 1;
 	while (same && n > 0) {
-		n = read_all(fd[0], buf, PIECE);
-		same = n >= 0 && read_all(fd[1], buf + PIECE, PIECE) == n &&
+		n = whole_read(fd[0], buf, PIECE);
+		same = n >= 0 && whole_read(fd[1], buf + PIECE, PIECE) == n &&
 		       (wiped ? same_or_zero(buf, buf + PIECE, (size_t)n)
 			      : memcmp(buf, buf + PIECE, (size_t)n) == 0);
 	}
@@ -336,11 +305,8 @@ static enum rc copy_bytes(int from, int to)
 	ASSERT(buf);
 	ssize_t n;
 	enum rc rc = RC_OK;
-	while (rc == RC_OK && (n = read(from, buf, COPY)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		rc = n > 0 && disk_write(to, buf, (size_t)n) ? RC_OK : RC_FAILED;
-	}
+	while (rc == RC_OK && (n = whole_read(from, buf, COPY)) != 0)
+		rc = n > 0 && whole_write(to, buf, (size_t)n) ? RC_OK : RC_FAILED;
 	free(buf);
 	return rc;
 }

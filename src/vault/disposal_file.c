@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/whole.h"
 #include "vault/backup.h"
 #include "vault/disposal.h"
 
@@ -116,21 +117,6 @@ enum rc disposal_file_reserve(struct vault *v, uint64_t at, uint64_t len, struct
 	return rc;
 }
 
-static enum rc write_at(int fd, uint64_t at, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, text, len, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return RC_FAILED;
-		text += n;
-		at += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
 enum rc disposal_file_append(struct vault *v, uint64_t at, const char *text, size_t len,
 			     struct error *err)
 {
@@ -139,7 +125,7 @@ enum rc disposal_file_append(struct vault *v, uint64_t at, const char *text, siz
 	enum rc rc = open_file(v, &fd, path, err);
 	if (rc != RC_OK)
 		return rc;
-	if (write_at(fd, at, text, len) != RC_OK || fsync(fd) != 0) {
+	if (!whole_write_at(fd, text, len, (off_t)at) || fsync(fd) != 0) {
 		int why = errno;
 		(void)!ftruncate(fd, (off_t)at);
 		rc = error_errno(err, RC_FAILED, why, "%s", path);

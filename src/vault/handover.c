@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "vault/manifest.h"
 #include "vault/zip.h"
 
@@ -216,7 +217,7 @@ static enum rc copy_out(int from, int to, struct error *err)
 {
 	struct view w;
 	enum rc rc = view_open(&w, from, PROT_READ, err);
-	if (rc == RC_OK && !disk_write(to, w.bytes, w.len))
+	if (rc == RC_OK && !whole_write(to, w.bytes, w.len))
 		rc = error_errno(err, RC_FAILED, errno, "the file cannot be written");
 	view_close(&w);
 	return rc;

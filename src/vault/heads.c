@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/whole.h"
 
 #define HEAD_FILE   "vault/audit-head"
 #define HEAD_HALF   4096u
@@ -102,13 +103,8 @@ static enum rc write_half(int fd, const char *path, unsigned slot, const char *l
 	char half[HEAD_HALF];
 	(void)snprintf(half, sizeof half, "%-*s", (int)sizeof half - 1, line);
 	half[sizeof half - 1] = '\n';
-	ssize_t n;
-	do {
-		n = pwrite(fd, half, sizeof half, (off_t)slot * HEAD_HALF);
-	} while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof half || fdatasync(fd) != 0)
-		return error_errno(err, RC_FAILED,
-				   n >= 0 && n < (ssize_t)sizeof half ? ENOSPC : errno, "%s", path);
+	if (!whole_write_at(fd, half, sizeof half, (off_t)slot * HEAD_HALF) || fdatasync(fd) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
 	return RC_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/whole.h"
 
 #define LEDGER_FILE  "vault/ledger"
 #define LEDGER_BYTES ((size_t)4 << 30)
@@ -94,16 +95,9 @@ static enum rc append(int fd, const struct vault *v, const char *path, struct er
 {
 	if (ftruncate(fd, (off_t)v->ledger_end) != 0)
 		return error_errno(err, RC_FAILED, errno, "%s", path);
-	for (size_t done = 0; done < v->ledger_len;) {
-		ssize_t n = pwrite(fd, v->ledger + done, v->ledger_len - done,
-				   (off_t)(v->ledger_end + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(err, RC_FAILED, n < 0 ? errno : EIO, "%s", path);
-		done += (size_t)n;
-	}
-	return fsync(fd) == 0 ? RC_OK : error_errno(err, RC_FAILED, errno, "%s", path);
+	if (!whole_write_at(fd, v->ledger, v->ledger_len, (off_t)v->ledger_end) || fsync(fd) != 0)
+		return error_errno(err, RC_FAILED, errno, "%s", path);
+	return RC_OK;
 }
 
 enum rc ledger_append(struct vault *v, struct index_batch *b, struct error *err)

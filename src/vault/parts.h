@@ -86,8 +86,6 @@ bool disk_same_or_wiped(const char *a, const char *b);
 /* True for a regular file (never through a symbolic link); its size. */
 bool disk_is_file(const char *path, uint64_t *size);
 bool disk_same(const char *a, const char *b); /* two files of the same bytes */
-/* All of it; false with errno. */
-bool disk_write(int fd, const void *data, size_t len) MUST_USE;
 /* SHA-256 of a regular file by its descriptor, which may be write-only; "" for a pipe. */
 void disk_hash(int fd, uint64_t *bytes, char hex[65]);
 void disk_remove_tree(const char *path);

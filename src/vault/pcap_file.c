@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/whole.h"
 #include "vault/pcap_file.h"
 
 #define MAGIC_US      0xa1b2c3d4u
@@ -200,18 +201,9 @@ static int by_time(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static enum rc write_all(int fd, const uint8_t *p, size_t len, struct error *err)
+static enum rc fault(struct error *err)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_errno(err, RC_FAILED, errno, "the file cannot be written");
-		p += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
+	return error_errno(err, RC_FAILED, errno, "the file cannot be written");
 }
 
 static enum rc write_packets(const struct pcap_file *f, int fd, uint8_t *buffer, struct error *err)
@@ -226,15 +218,14 @@ static enum rc write_packets(const struct pcap_file *f, int fd, uint8_t *buffer,
 	for (size_t i = 0; i < f->count; i++) {
 		const struct packet *p = &f->packets[i];
 		if (used + p->len > WRITE_AT_ONCE) {
-			enum rc rc = write_all(fd, buffer, used, err);
-			if (rc != RC_OK)
-				return rc;
+			if (!whole_write(fd, buffer, used))
+				return fault(err);
 			used = 0;
 		}
 		memcpy(buffer + used, f->bytes + p->at, p->len);
 		used += p->len;
 	}
-	return write_all(fd, buffer, used, err);
+	return whole_write(fd, buffer, used) ? RC_OK : fault(err);
 }
 
 enum rc pcap_file_write(struct pcap_file *f, int fd, struct error *err)
