@@ -22,12 +22,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void entry_key(uint8_t key[8], uint64_t number)
 {
 	catalogue_be64(key, (int64_t)number);
@@ -658,7 +652,7 @@ static void entries_of_a_batch_given_up_leave_no_trace(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(untouched_trail_is_whole),
 		TEST(any_bit_of_an_entry_is_found),

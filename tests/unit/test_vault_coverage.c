@@ -221,20 +221,6 @@ static void excluded_call_has_no_other_remark_and_shows_nobody(void **state)
 
 /* ---- of a vault ------------------------------------------------------------------------------------- */
 
-static int make(void **state)
-{
-	static struct test_vault t;
-	test_vault_make(&t, "lab", NULL);
-	*state = &t;
-	return 0;
-}
-
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void summary_counts_calls_by_kind(void **state)
 {
 	struct test_vault *t = *state;
@@ -399,7 +385,7 @@ static void digits_are_read_once_each_and_only_by_an_opening(void **state)
 
 int main(void)
 {
-#define VAULT_TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define VAULT_TEST(f) cmocka_unit_test_setup_teardown(f, test_vault_lab, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(call_with_both_voices_has_no_remark),
 		cmocka_unit_test(answered_call_without_voices_is_remarked),

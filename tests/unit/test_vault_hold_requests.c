@@ -38,32 +38,7 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
-static const char *id_of(unsigned n)
-{
-	static char text[4][UUID_TEXT];
-	static unsigned next;
-	return uuid_text(&calls[n].r.id, text[next++ % 4]);
-}
-
-/* Ask, and fail with what was said. */
-PRINTF_LIKE(3, 4)
-static void must_as(struct test_vault *t, const char *person, const char *fmt, ...)
-{
-	char text[900];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (test_ask_as(t, person, "%s", text) != RC_OK)
-		fail_msg("%s: %s", text, t->err.text);
-}
-#define must(t, ...) must_as(t, "alice", __VA_ARGS__)
+#define id_of(n) test_id(&calls[n])
 
 #define ADD "{'request':'hold-add','reason':'a complaint','reference':'C-17',"
 
@@ -80,7 +55,7 @@ static const char *holders(struct test_vault *t, unsigned n)
 	static char text[128];
 	size_t i;
 	json_t *name;
-	must(t, "{'request':'show','id':'%s'}", id_of(n));
+	test_must(t, "{'request':'show','id':'%s'}", id_of(n));
 	const json_t *retention = json_object_get(test_reply(t, 0), "retention");
 	text[0] = '\0';
 	json_array_foreach(json_object_get(retention, "holds"), i, name)
@@ -111,33 +86,34 @@ static void record_more(struct test_vault *t, unsigned n, const char *from,
 static void given_calls_are_held_and_shown(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'ids':['%s','%s']}", id_of(0), id_of(2));
+	test_must(t, ADD "'ids':['%s','%s']}", id_of(0), id_of(2));
 	const json_t *o = test_reply(t, 0);
 	assert_string_equal(test_text(o, "hold"), "H-1");
 	assert_string_equal(test_text(o, "state"), "active");
 	assert_string_equal(test_text(o, "kind"), "calls");
 	assert_int_equal(test_number(o, "calls"), 2);
 	assert_true(held(t, 0) && !held(t, 1) && held(t, 2));
-	must_as(t, "mia", ADD "'ids':['%.23s','%.23s','%.23s']}", id_of(2), id_of(2), id_of(3));
+	test_must_as(t, "mia", ADD "'ids':['%.23s','%.23s','%.23s']}", id_of(2), id_of(2),
+		     id_of(3));
 	assert_string_equal(test_text(test_reply(t, 0), "hold"), "H-2");
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 2);
 	assert_string_equal(holders(t, 2), "H-1,H-2");
 	assert_string_equal(holders(t, 1), "");
-	must(t, "{'request':'calls'}");
+	test_must(t, "{'request':'calls'}");
 	const json_t *retention = json_object_get(test_reply(t, 0), "retention");
 	assert_string_equal(
 		json_string_value(json_array_get(json_object_get(retention, "holds"), 0)), "H-1");
-	must(t, "{'request':'hold-show','hold':'h-2'}");
+	test_must(t, "{'request':'hold-show','hold':'h-2'}");
 	assert_int_equal(json_array_size(json_object_get(test_reply(t, 0), "held_calls")), 2);
 	assert_string_equal(test_text(test_reply(t, 0), "by"), "mia");
-	must(t, "{'request':'status'}");
+	test_must(t, "{'request':'status'}");
 	assert_int_equal(test_number(json_object_get(test_reply(t, 0), "holds"), "active"), 2);
 }
 
 static void trail_tells_of_the_hold_and_of_each_call_in_one_commit(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'ids':['%s','%s']}", id_of(0), id_of(2));
+	test_must(t, ADD "'ids':['%s','%s']}", id_of(0), id_of(2));
 	assert_int_equal(test_audited(t, "hold-add", "done"), 1);
 	assert_int_equal(test_audited(t, "held", "done"), 2);
 	size_t n = json_array_size(t->replies);
@@ -154,7 +130,7 @@ static void entry_that_cannot_be_written_makes_no_hold(void **state)
 {
 	struct test_vault *t = *state;
 	char path[256], aside[260];
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	snprintf(path, sizeof path, "%s/vault/ledger", t->path);
 	snprintf(aside, sizeof aside, "%s.x", path);
 	assert_int_equal(rename(path, aside), 0);
@@ -164,28 +140,29 @@ static void entry_that_cannot_be_written_makes_no_hold(void **state)
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(rename(aside, path), 0);
 	assert_true(held(t, 0) && !held(t, 1));
-	must(t, "{'request':'hold-list','all':true}");
+	test_must(t, "{'request':'hold-list','all':true}");
 	assert_int_equal(json_array_size(t->replies), 1);
 	assert_string_equal(test_text(test_reply(t, 0), "state"), "active");
-	must(t, "{'request':'audit-verify'}");
+	test_must(t, "{'request':'audit-verify'}");
 }
 
 static void calls_of_a_party_are_held_within_their_time(void **state)
 {
 	struct test_vault *t = *state;
 	record_more(t, 6, "01632960003", NULL);
-	must(t, ADD "'party':'+44 1632 960003'}");
+	test_must(t, ADD "'party':'+44 1632 960003'}");
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 2);
 	assert_string_equal(test_text(test_reply(t, 0), "party"), "+44 1632 960003");
 	assert_true(held(t, 3) && held(t, 6) && !held(t, 2));
-	must(t, ADD "'party':'01632960003','since':'2026-03-03T10:00:05Z'}");
+	test_must(t, ADD "'party':'01632960003','since':'2026-03-03T10:00:05Z'}");
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 1);
 	assert_string_equal(holders(t, 6), "H-1,H-2");
-	must(t, ADD "'party':'01632960003','until':'2026-03-03T10:00:05Z'}");
+	test_must(t, ADD "'party':'01632960003','until':'2026-03-03T10:00:05Z'}");
 	assert_string_equal(holders(t, 3), "H-1,H-3");
-	must(t, ADD "'party':'2960003'}"); /* seven digits: a tail that has no key of its own */
+	test_must(t,
+		  ADD "'party':'2960003'}"); /* seven digits: a tail that has no key of its own */
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 2);
-	must(t, ADD "'party':'2004'}");
+	test_must(t, ADD "'party':'2004'}");
 	assert_string_equal(holders(t, 4), "H-5");
 	/* It is not standing: nothing is caught. */
 	record_more(t, 7, "+441632960003", NULL);
@@ -195,7 +172,7 @@ static void calls_of_a_party_are_held_within_their_time(void **state)
 static void standing_hold_catches_what_is_recorded_later(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'party':'01632960077','standing':true,'until':'2026-03-09'}");
+	test_must(t, ADD "'party':'01632960077','standing':true,'until':'2026-03-09'}");
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 0);
 	record_more(t, 6, "+441632960077", NULL);
 	record_more(t, 7, "+441632961077", NULL); /* the same last four digits, and no more */
@@ -203,12 +180,12 @@ static void standing_hold_catches_what_is_recorded_later(void **state)
 	assert_string_equal(holders(t, 6), "H-1");
 	assert_int_equal(test_audited(t, "held", "done"), 1);
 	/* A row that is made anew is caught no second time. */
-	must(t, "{'request':'reindex'}");
+	test_must(t, "{'request':'reindex'}");
 	assert_true(held(t, 6) && !held(t, 7));
 	assert_int_equal(test_audited(t, "held", "done"), 1);
 	/* Released, it catches nothing more, also not at a reindex. */
-	must(t, "{'request':'hold-release','hold':'H-1'}");
-	must(t, "{'request':'reindex'}");
+	test_must(t, "{'request':'hold-release','hold':'H-1'}");
+	test_must(t, "{'request':'reindex'}");
 	assert_false(held(t, 6));
 	record_more(t, 8, "+441632960077", NULL);
 	assert_false(held(t, 8));
@@ -218,8 +195,8 @@ static void standing_hold_is_bounded_by_when_a_call_began(void **state)
 {
 	struct test_vault *t = *state;
 	now_us = HOUR_US;
-	must(t, ADD "'party':'01632960077','standing':true,'since':'2026-03-03T10:00:07Z',"
-		    "'until':'2026-03-03T10:00:08Z'}");
+	test_must(t, ADD "'party':'01632960077','standing':true,'since':'2026-03-03T10:00:07Z',"
+			 "'until':'2026-03-03T10:00:08Z'}");
 	for (unsigned n = 6; n < 10; n++)
 		record_more(t, n, "+441632960077", NULL);
 	assert_true(!held(t, 6) && held(t, 7) && held(t, 8) && !held(t, 9));
@@ -228,7 +205,7 @@ static void standing_hold_is_bounded_by_when_a_call_began(void **state)
 static void open_call_is_caught_before_it_has_ended(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'party':'+441632960006','standing':true}");
+	test_must(t, ADD "'party':'+441632960006','standing':true}");
 	struct store_writer *w = test_recorder(t);
 	test_call_begin(&calls[6], w, 6);
 	store_writer_tick(w, NS_PER_S, HOUR_NS);
@@ -244,7 +221,7 @@ static void open_call_is_caught_before_it_has_ended(void **state)
 static void conversation_is_held_with_what_joins_it(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'conversation':'%.18s'}", id_of(2));
+	test_must(t, ADD "'conversation':'%.18s'}", id_of(2));
 	assert_int_equal(test_number(test_reply(t, 0), "calls"), 1);
 	record_more(t, 6, "+441632960077", &calls[2].r.id);
 	record_more(t, 7, "+441632960077", &calls[3].r.id);
@@ -259,7 +236,7 @@ static void hold_follows_a_conversation_that_becomes_part_of_another(void **stat
 	test_call_begin(&calls[6], w, 6);
 	store_writer_tick(w, NS_PER_S, HOUR_NS);
 	store_writer_tick(w, 3 * NS_PER_S, HOUR_NS);
-	must(t, ADD "'conversation':'%s'}", id_of(6));
+	test_must(t, ADD "'conversation':'%s'}", id_of(6));
 	assert_true(held(t, 6) && !held(t, 3));
 	calls[6].r.conversation = calls[3].r.id;
 	test_call_end(w, &calls[6], calls[6].r.answer_us + 500000);
@@ -305,10 +282,10 @@ static void wrong_words_change_nothing(void **state)
 		if (rc != RC_USAGE || !strstr(t->err.text, asked[i].says))
 			fail_msg("%s: %d %s", asked[i].request, (int)rc, t->err.text);
 	}
-	must(t, "{'request':'hold-list','all':true}");
+	test_must(t, "{'request':'hold-list','all':true}");
 	assert_int_equal(json_array_size(t->replies), 0);
 	assert_int_equal(test_audited(t, "hold-add", NULL), 0);
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	assert_string_equal(test_text(test_reply(t, 0), "hold"), "H-1");
 }
 
@@ -357,8 +334,8 @@ static void long_texts_are_refused(void **state)
 				  "'reference':'C-1'}",
 				  id_of(0), text),
 			 RC_USAGE);
-	must(t, "{'request':'hold-add','ids':['%s'],'reason':'%s','reference':'C-1'}", id_of(0),
-	     text + 1);
+	test_must(t, "{'request':'hold-add','ids':['%s'],'reason':'%s','reference':'C-1'}",
+		  id_of(0), text + 1);
 	assert_string_equal(test_text(test_reply(t, 0), "reason"), text + 1);
 }
 
@@ -378,7 +355,7 @@ static void roles_are_held_to_the_table(void **state)
 	};
 	static const char *const people[] = { "mia", "audrey", "oscar", "stan", "mallory" };
 	struct test_vault *t = *state;
-	must(t, ADD "'party':'2003'}");
+	test_must(t, ADD "'party':'2003'}");
 	for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
 		const bool may[5] = { asked[i].manager, asked[i].auditor, asked[i].operator};
 		for (int p = 4; p >= 0; p--) {
@@ -394,9 +371,9 @@ static void who_may_not_hear_sees_no_party_and_no_reason(void **state)
 {
 	static const char *const people[] = { "oscar", "audrey" };
 	struct test_vault *t = *state;
-	must(t, ADD "'party':'01632960003'}");
+	test_must(t, ADD "'party':'01632960003'}");
 	for (int i = 0; i < 2; i++) {
-		must_as(t, people[i], "{'request':'hold-list'}");
+		test_must_as(t, people[i], "{'request':'hold-list'}");
 		const json_t *o = test_reply(t, 0);
 		assert_string_equal(test_text(o, "hold"), "H-1");
 		assert_int_equal(test_number(o, "calls"), 1);
@@ -422,19 +399,19 @@ static void manager_holds_what_they_may_know_of(void **state)
 	scoped_manager(t, "lena", "line:2003");
 	assert_int_equal(test_ask_as(t, "lena", ADD "'ids':['%s']}", id_of(2)), RC_USAGE);
 	assert_int_equal(test_ask_as(t, "lena", ADD "'party':'+441632960002'}"), RC_USAGE);
-	must_as(t, "lena", ADD "'ids':['%s']}", id_of(3));
-	must(t, ADD "'ids':['%s','%s']}", id_of(2), id_of(3));
-	must(t, ADD "'ids':['%s']}", id_of(4));
-	must_as(t, "lena", "{'request':'hold-list'}");
+	test_must_as(t, "lena", ADD "'ids':['%s']}", id_of(3));
+	test_must(t, ADD "'ids':['%s','%s']}", id_of(2), id_of(3));
+	test_must(t, ADD "'ids':['%s']}", id_of(4));
+	test_must_as(t, "lena", "{'request':'hold-list'}");
 	assert_int_equal(json_array_size(t->replies), 2);
-	must_as(t, "lena", "{'request':'hold-show','hold':'H-2'}");
+	test_must_as(t, "lena", "{'request':'hold-show','hold':'H-2'}");
 	assert_int_equal(json_array_size(json_object_get(test_reply(t, 0), "held_calls")), 1);
 	assert_int_equal(test_ask_as(t, "lena", "{'request':'hold-show','hold':'H-3'}"), RC_USAGE);
 	/* one that keeps more than theirs is not theirs to release */
 	assert_int_equal(test_ask_as(t, "lena", "{'request':'hold-release','hold':'H-2'}"),
 			 RC_REFUSED);
 	assert_int_equal(test_audited(t, "hold-release", "refused"), 1);
-	must_as(t, "lena", "{'request':'hold-release','hold':'H-1'}");
+	test_must_as(t, "lena", "{'request':'hold-release','hold':'H-1'}");
 	assert_true(held(t, 2) && held(t, 3));
 }
 
@@ -443,7 +420,7 @@ static void standing_hold_of_a_scoped_manager_catches_within_the_scope(void **st
 	struct test_vault *t = *state;
 	char path[256];
 	scoped_manager(t, "lena", "line:2006,line:2008");
-	must_as(t, "lena", ADD "'party':'01632960077','standing':true}");
+	test_must_as(t, "lena", ADD "'party':'01632960077','standing':true}");
 	record_more(t, 6, "+441632960077", NULL);
 	record_more(t, 7, "+441632960077", NULL);
 	assert_true(held(t, 6) && !held(t, 7));
@@ -468,10 +445,10 @@ static void released_hold_keeps_its_record_without_the_number(void **state)
 	struct test_vault *t = *state;
 	char path[256];
 	size_t before_len, len;
-	must(t, ADD "'party':'01632960003','standing':true}");
+	test_must(t, ADD "'party':'01632960003','standing':true}");
 	snprintf(path, sizeof path, "%s/vault/matters.keys", t->path);
 	uint8_t *before = read_file(path, &before_len);
-	must_as(t, "mia", "{'request':'hold-release','hold':'H-1','reason':'settled'}");
+	test_must_as(t, "mia", "{'request':'hold-release','hold':'H-1','reason':'settled'}");
 	assert_string_equal(test_text(test_reply(t, 0), "state"), "released");
 	assert_false(held(t, 3));
 	uint8_t *after = read_file(path, &len);
@@ -479,9 +456,9 @@ static void released_hold_keeps_its_record_without_the_number(void **state)
 	assert_null(memmem(after, len, before, 32));
 	free(before);
 	free(after);
-	must(t, "{'request':'hold-list'}");
+	test_must(t, "{'request':'hold-list'}");
 	assert_int_equal(json_array_size(t->replies), 0);
-	must(t, "{'request':'hold-list','all':true}");
+	test_must(t, "{'request':'hold-list','all':true}");
 	const json_t *o = test_reply(t, 0);
 	assert_true(json_is_null(json_object_get(o, "party")));
 	assert_string_equal(test_text(o, "reason"), "a complaint");
@@ -489,19 +466,19 @@ static void released_hold_keeps_its_record_without_the_number(void **state)
 	assert_string_equal(test_text(o, "release_reason"), "settled");
 	assert_int_equal(test_number(o, "calls"), 1);
 	assert_int_equal(test_audited(t, "hold-release", "done"), 1);
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	assert_string_equal(test_text(test_reply(t, 0), "hold"), "H-2");
 }
 
 static void second_release_is_one_line_and_told_to_the_trail(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	assert_int_equal(test_ask(t, "{'request':'hold-release','hold':'H-1','confirm':true}"),
 			 RC_FAILED);
 	assert_non_null(strstr(t->err.text, "has not been asked for"));
 	assert_true(held(t, 0));
-	must(t, "{'request':'hold-release','hold':'H-1'}");
+	test_must(t, "{'request':'hold-release','hold':'H-1'}");
 	assert_int_equal(test_ask_as(t, "mia", "{'request':'hold-release','hold':'H-1'}"),
 			 RC_FAILED);
 	assert_non_null(strstr(t->err.text, "H-1 was released by alice on "));
@@ -513,7 +490,7 @@ static void second_release_is_one_line_and_told_to_the_trail(void **state)
 static void release_reason_may_not_name_the_party(void **state)
 {
 	struct test_vault *t = *state;
-	must(t, ADD "'party':'01632960003'}");
+	test_must(t, ADD "'party':'01632960003'}");
 	assert_int_equal(test_ask(t, "{'request':'hold-release','hold':'H-1',"
 				     "'reason':'01632-960003 is content'}"),
 			 RC_USAGE);
@@ -524,17 +501,17 @@ static void call_expires_when_its_last_hold_and_the_grace_are_over(void **state)
 {
 	struct test_vault *t = *state;
 	t->v->policy.grace_days = 14;
-	must(t, ADD "'ids':['%s']}", id_of(0));
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	now_us = HOUR_US + 60 * DAY_US;
-	must(t, "{'request':'status'}");
+	test_must(t, "{'request':'status'}");
 	assert_int_equal(
 		test_number(json_object_get(test_reply(t, 0), "holds"), "calls_past_their_time"),
 		1);
-	must(t, "{'request':'hold-release','hold':'H-1'}");
+	test_must(t, "{'request':'hold-release','hold':'H-1'}");
 	now_us = HOUR_US + 70 * DAY_US;
-	must(t, "{'request':'hold-release','hold':'H-2'}");
-	must(t, "{'request':'show','id':'%s'}", id_of(0));
+	test_must(t, "{'request':'hold-release','hold':'H-2'}");
+	test_must(t, "{'request':'show','id':'%s'}", id_of(0));
 	const json_t *retention = json_object_get(test_reply(t, 0), "retention");
 	assert_memory_equal(test_text(retention, "expires"), "2026-05-26", 10);
 }
@@ -557,8 +534,8 @@ static void release_by_two_persons_takes_another_and_their_passphrase(void **sta
 	struct test_vault *t = *state;
 	t->v->policy.two_persons = TWO_HOLD_RELEASE;
 	give_passphrase(t, "mia", ROLE_MANAGER);
-	must(t, ADD "'ids':['%s']}", id_of(0));
-	must(t, "{'request':'hold-release','hold':'H-1','reason':'settled'}");
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, "{'request':'hold-release','hold':'H-1','reason':'settled'}");
 	assert_string_equal(test_text(test_reply(t, 0), "state"), "release-asked");
 	assert_string_equal(test_text(test_reply(t, 0), "release_asked_by"), "alice");
 	assert_true(held(t, 0));
@@ -578,7 +555,7 @@ static void release_by_two_persons_takes_another_and_their_passphrase(void **sta
 	assert_int_equal(test_ask_as(t, "mia", ask, ""), RC_AGAIN);
 	assert_int_equal(test_ask_as(t, "mia", ask, ",'passphrase':'wrong wrong'"), RC_REFUSED);
 	assert_true(held(t, 0));
-	must_as(t, "mia", ask, ",'passphrase':'" PASSPHRASE "'");
+	test_must_as(t, "mia", ask, ",'passphrase':'" PASSPHRASE "'");
 	assert_false(held(t, 0));
 	assert_string_equal(test_text(test_reply(t, 0), "released_by"), "mia");
 	assert_string_equal(test_text(test_reply(t, 0), "release_reason"), "settled");
@@ -592,13 +569,13 @@ static void asked_release_can_be_taken_back(void **state)
 {
 	struct test_vault *t = *state;
 	t->v->policy.two_persons = TWO_HOLD_RELEASE;
-	must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
 	assert_int_equal(test_ask(t, "{'request':'hold-cancel-release','hold':'H-1'}"), RC_FAILED);
-	must(t, "{'request':'hold-release','hold':'H-1'}");
-	must(t, "{'request':'status'}");
+	test_must(t, "{'request':'hold-release','hold':'H-1'}");
+	test_must(t, "{'request':'status'}");
 	assert_int_equal(test_number(json_object_get(test_reply(t, 0), "holds"), "release_asked"),
 			 1);
-	must_as(t, "mia", "{'request':'hold-cancel-release','hold':'H-1'}");
+	test_must_as(t, "mia", "{'request':'hold-cancel-release','hold':'H-1'}");
 	assert_string_equal(test_text(test_reply(t, 0), "state"), "active");
 	assert_true(json_is_null(json_object_get(test_reply(t, 0), "release_asked_by")));
 	assert_int_equal(test_ask_as(t, "mia",
@@ -614,8 +591,8 @@ static void release_that_was_cut_short_is_finished(void **state)
 	struct test_vault *t = *state;
 	struct hold h;
 	char party[PARTY_TEXT];
-	must(t, ADD "'party':'+44163296','standing':true}");
-	must(t, ADD "'party':'2003'}");
+	test_must(t, ADD "'party':'+44163296','standing':true}");
+	test_must(t, ADD "'party':'2003'}");
 	for (unsigned n = 1; n <= 2; n++) {
 		char name[HOLD_NAME];
 		snprintf(name, sizeof name, "H-%u", n);
@@ -626,9 +603,9 @@ static void release_that_was_cut_short_is_finished(void **state)
 		assert_int_equal(audit_commit(t->v, b, &t->err), RC_OK);
 	}
 	test_vault_reopen(t);
-	must(t, "{'request':'calls','limit':1}");
+	test_must(t, "{'request':'calls','limit':1}");
 	assert_false(held(t, 3));
-	must(t, "{'request':'hold-list','all':true}");
+	test_must(t, "{'request':'hold-list','all':true}");
 	assert_string_equal(test_text(test_reply(t, 0), "state"), "released");
 	assert_string_equal(test_text(test_reply(t, 1), "state"), "released");
 	assert_int_equal(hold_find(t->v, "H-2", &h, &t->err), RC_OK);
@@ -640,8 +617,8 @@ static void number_stands_nowhere_in_the_store(void **state)
 {
 	struct test_vault *t = *state;
 	static const char *const files[] = { "vault/ledger", "vault/matters.keys" };
-	must(t, ADD "'party':'01632960003','standing':true}");
-	must(t, "{'request':'hold-show','hold':'H-1'}");
+	test_must(t, ADD "'party':'01632960003','standing':true}");
+	test_must(t, "{'request':'hold-show','hold':'H-1'}");
 	assert_string_equal(test_text(test_reply(t, 0), "party"), "01632960003");
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
@@ -669,26 +646,26 @@ static void holds_outlive_a_lost_index(void **state)
 {
 	struct test_vault *t = *state;
 	char path[256];
-	must(t, ADD "'party':'01632960003','standing':true}");
-	must(t, ADD "'ids':['%s']}", id_of(0));
-	must(t, "{'request':'hold-release','hold':'H-2'}");
+	test_must(t, ADD "'party':'01632960003','standing':true}");
+	test_must(t, ADD "'ids':['%s']}", id_of(0));
+	test_must(t, "{'request':'hold-release','hold':'H-2'}");
 	vault_close(t->v);
 	snprintf(path, sizeof path, "%s/vault/index/CURRENT", t->path);
 	assert_int_equal(unlink(path), 0);
 	test_vault_open(t);
-	must(t, "{'request':'reindex'}");
+	test_must(t, "{'request':'reindex'}");
 	assert_true(held(t, 3) && !held(t, 0));
-	must(t, "{'request':'hold-show','hold':'H-1'}");
+	test_must(t, "{'request':'hold-show','hold':'H-1'}");
 	assert_string_equal(test_text(test_reply(t, 0), "party"), "01632960003");
 	record_more(t, 6, "+441632960003", NULL);
 	assert_true(held(t, 6));
-	must(t, ADD "'ids':['%s']}", id_of(1));
+	test_must(t, ADD "'ids':['%s']}", id_of(1));
 	assert_string_equal(test_text(test_reply(t, 0), "hold"), "H-3");
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(given_calls_are_held_and_shown),
 		TEST(trail_tells_of_the_hold_and_of_each_call_in_one_commit),

@@ -34,12 +34,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void commit(struct test_vault *t, struct index_batch *b)
 {
 	if (audit_commit(t->v, b, &t->err) != RC_OK)
@@ -283,7 +277,7 @@ static void ties_outlive_a_lost_index(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(call_is_held_until_its_last_tie_is_undone),
 		TEST(grace_counts_from_the_last_tie_and_moves_the_timer),

@@ -8,20 +8,6 @@
 
 #define CALLS 12
 
-static int make(void **state)
-{
-	static struct test_vault t;
-	test_vault_make(&t, "lab", NULL);
-	*state = &t;
-	return 0;
-}
-
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void closed_segment_becomes_rows_and_moves_out_of_reach(void **state)
 {
 	struct test_vault *t = *state;
@@ -442,7 +428,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], CHILD) == 0)
 		return child(argv[2], argv[3]);
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, test_vault_lab, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(closed_segment_becomes_rows_and_moves_out_of_reach),
 		TEST(expiry_counts_from_the_end_of_the_call),

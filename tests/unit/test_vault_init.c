@@ -11,12 +11,6 @@ static int make_path(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static mode_t mode_of(const struct test_vault *t, const char *name)
 {
 	char path[256];
@@ -237,7 +231,7 @@ static void people_are_listed_by_safe_names(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make_path, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_path, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(store_is_made_for_its_owner_alone),
 		TEST(store_that_exists_is_not_touched),

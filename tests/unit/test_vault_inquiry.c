@@ -72,12 +72,6 @@ static int make_attended(void **state)
 	return make_with(state, PASSPHRASE);
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void open_kind(struct test_vault *t, const char *kind)
 {
 	if (test_ask(t,
@@ -738,7 +732,7 @@ static void request_outlives_a_lost_index(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(opening_finds_and_freezes_the_calls_of_the_party),
 		TEST(span_of_time_narrows_what_is_found),
@@ -750,7 +744,7 @@ int main(void)
 		TEST(assessor_does_not_authorise_where_two_are_wanted),
 		TEST(authority_is_answered_by_the_controller_alone),
 		cmocka_unit_test_setup_teardown(authorising_takes_the_passphrase, make_attended,
-						drop),
+						test_vault_drop),
 		TEST(what_is_withheld_is_not_given),
 		TEST(assessments_are_of_closed_lists),
 		TEST(other_assessment_wants_another_authorisation),

@@ -13,20 +13,6 @@ static int64_t next_second(void *ctx)
 	return now_us += 1000000;
 }
 
-static int make(void **state)
-{
-	static struct test_vault t;
-	test_vault_make(&t, "lab", NULL);
-	*state = &t;
-	return 0;
-}
-
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void ledger_path(const struct test_vault *t, char path[256])
 {
 	snprintf(path, 256, "%s/vault/ledger", t->path);
@@ -202,7 +188,7 @@ static void file_that_cannot_be_written_keeps_the_row_out_of_the_index(void **st
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, test_vault_lab, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_outlive_a_lost_index),
 		TEST(lost_or_cut_file_is_damage_and_is_made_anew_from_the_index),

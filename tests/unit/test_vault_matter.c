@@ -10,20 +10,6 @@
 static const char number[] = "+441632960123";
 static const struct uuid row = { { 7, 1, 2 } }, other = { { 7, 1, 3 } };
 
-static int make(void **state)
-{
-	static struct test_vault t;
-	test_vault_make(&t, "lab", NULL);
-	*state = &t;
-	return 0;
-}
-
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void matters_path(const struct test_vault *t, char path[256])
 {
 	snprintf(path, 256, "%s/vault/matters.keys", t->path);
@@ -138,7 +124,7 @@ static void key_that_never_was_is_damage_and_makes_no_file(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, test_vault_lab, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_sealed_opens_for_its_row_and_no_other),
 		TEST(destroyed_key_opens_nothing_and_its_bytes_are_gone),

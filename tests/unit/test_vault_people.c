@@ -14,20 +14,6 @@ static int make_attended(void **state)
 	return 0;
 }
 
-static int make_unattended(void **state)
-{
-	static struct test_vault t;
-	test_vault_make(&t, "lab", NULL);
-	*state = &t;
-	return 0;
-}
-
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void expect(struct test_vault *t, enum rc got, enum rc wanted, const char *words)
 {
 	if (got != wanted || !strstr(t->err.text, words))
@@ -437,8 +423,8 @@ static void status_tells_of_people(void **state)
 
 int main(void)
 {
-#define ATTENDED(f) cmocka_unit_test_setup_teardown(f, make_attended, drop)
-#define CALLS(f)    cmocka_unit_test_setup_teardown(f, make_calls, drop)
+#define ATTENDED(f) cmocka_unit_test_setup_teardown(f, make_attended, test_vault_drop)
+#define CALLS(f)    cmocka_unit_test_setup_teardown(f, make_calls, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		ATTENDED(entitled_person_is_added_by_who_opens_audio),
 		ATTENDED(others_may_have_a_passphrase_and_open_no_audio),
@@ -447,7 +433,8 @@ int main(void)
 		ATTENDED(last_controller_stays),
 		ATTENDED(disabled_person_is_refused_everything_and_kept),
 		ATTENDED(who_may_open_no_audio_any_more_has_no_secret_left),
-		cmocka_unit_test_setup_teardown(bad_words_change_nothing, make_unattended, drop),
+		cmocka_unit_test_setup_teardown(bad_words_change_nothing, test_vault_lab,
+						test_vault_drop),
 		ATTENDED(no_file_holds_a_passphrase),
 		ATTENDED(replacement_that_was_cut_short_loses_nothing),
 		CALLS(manager_sees_the_calls_of_their_lines_and_groups),

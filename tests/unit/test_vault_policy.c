@@ -48,12 +48,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static char *text_of(struct test_vault *t, const char *name)
 {
 	char path[128];
@@ -623,7 +617,7 @@ static void many_recordings_are_given_their_new_lives_soon(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(init_keeps_a_copy_for_the_vault_alone),
 		TEST(edited_file_counts_for_purposes_at_once_and_for_no_life),

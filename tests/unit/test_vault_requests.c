@@ -18,12 +18,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static size_t listed(struct test_vault *t, const char *members)
 {
 	if (test_ask(t, "{'request':'calls'%s}", members) != RC_OK)
@@ -284,7 +278,7 @@ static void caller_may_stop_an_answer(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(contract_fields_always_stand_there),
 		TEST(newest_within_the_limit_come_last),

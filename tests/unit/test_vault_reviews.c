@@ -72,32 +72,7 @@ static int make_sealed(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
-static const char *id_of(unsigned n)
-{
-	static char text[4][UUID_TEXT];
-	static unsigned next;
-	return uuid_text(&calls[n].r.id, text[next++ % 4]);
-}
-
-PRINTF_LIKE(3, 4)
-static const json_t *must_as(struct test_vault *t, const char *person, const char *fmt, ...)
-{
-	char text[3000];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (test_ask_as(t, person, "%s", text) != RC_OK)
-		fail_msg("%s: %s", text, t->err.text);
-	return json_array_get(t->replies, 0);
-}
-#define must(t, ...) must_as(t, "alice", __VA_ARGS__)
+#define id_of(n) test_id(&calls[n])
 
 #define ADD "{'request':'review-add','id':'%s','score':4,'note':'friendly, but no name given'"
 
@@ -106,20 +81,20 @@ static const json_t *must_as(struct test_vault *t, const char *person, const cha
 static void review_is_kept_with_its_call(void **state)
 {
 	struct test_vault *t = *state;
-	const json_t *o = must_as(t, "mia", ADD "}", id_of(1));
+	const json_t *o = test_must_as(t, "mia", ADD "}", id_of(1));
 	assert_string_equal(test_text(o, "review"), "V-1");
-	(void)must(t, "{'request':'review-add','id':'%s','score':1,'note':'line\\nand line'}",
-		   id_of(2));
-	o = must(t, "{'request':'review-show','review':'V-1'}");
+	(void)test_must(t, "{'request':'review-add','id':'%s','score':1,'note':'line\\nand line'}",
+			id_of(2));
+	o = test_must(t, "{'request':'review-show','review':'V-1'}");
 	assert_string_equal(test_text(o, "call"), id_of(1));
 	assert_int_equal(test_number(o, "score"), 4);
 	assert_string_equal(test_text(o, "note"), "friendly, but no name given");
 	assert_string_equal(test_text(o, "by"), "mia");
 	assert_true(json_is_null(json_object_get(o, "for")));
-	(void)must(t, "{'request':'review-list'}");
+	(void)test_must(t, "{'request':'review-list'}");
 	assert_int_equal(json_array_size(t->replies), 2);
 	assert_string_equal(test_text(test_reply(t, 1), "note"), "line\nand line");
-	(void)must(t, "{'request':'review-list','call':'%s'}", id_of(2));
+	(void)test_must(t, "{'request':'review-list','call':'%s'}", id_of(2));
 	assert_int_equal(json_array_size(t->replies), 1);
 	assert_string_equal(test_text(test_reply(t, 0), "review"), "V-2");
 	assert_int_equal(test_audited(t, "review-add", "done"), 2);
@@ -131,15 +106,15 @@ static void review_is_kept_with_its_call(void **state)
 static void review_names_the_sample_that_drew_the_call(void **state)
 {
 	struct test_vault *t = *state;
-	const json_t *o = must(t, "{'request':'sample','count':1,'seed':1}");
+	const json_t *o = test_must(t, "{'request':'sample','count':1,'seed':1}");
 	char id[UUID_TEXT];
 	snprintf(id, sizeof id, "%s",
 		 test_text(json_array_get(json_object_get(o, "calls"), 0), "id"));
 	unsigned other = strcmp(id, id_of(0)) == 0 ? 1 : 0;
 	assert_int_equal(test_ask(t, ADD ",'sample':'S-1'}", id_of(other)), RC_USAGE);
 	assert_int_equal(test_ask(t, ADD ",'sample':'S-2'}", id), RC_USAGE);
-	(void)must(t, ADD ",'sample':'S-1'}", id);
-	o = must(t, "{'request':'sample-show','sample':'S-1'}");
+	(void)test_must(t, ADD ",'sample':'S-1'}", id);
+	o = test_must(t, "{'request':'sample-show','sample':'S-1'}");
 	const json_t *call = json_array_get(json_object_get(o, "calls"), 0);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(call, "reviews"), 0)),
 			    "V-1");
@@ -151,7 +126,7 @@ static void note_stands_nowhere_in_clear(void **state)
 	static const char note[] = "friendly, but no name given";
 	char path[256], hex[2 * sizeof note];
 	size_t len;
-	(void)must(t, ADD "}", id_of(1));
+	(void)test_must(t, ADD "}", id_of(1));
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
 	struct index_cursor *c = index_cursor_new(t->v->index, INDEX_REVIEWS, NULL, 0, false);
@@ -182,15 +157,15 @@ static void destroy(struct test_vault *t, unsigned n)
 static void destroyed_call_takes_its_reviews_along(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must(t, ADD "}", id_of(1));
-	(void)must(t, ADD ",'for':'stan'}", id_of(1));
-	(void)must(t, ADD "}", id_of(2));
+	(void)test_must(t, ADD "}", id_of(1));
+	(void)test_must(t, ADD ",'for':'stan'}", id_of(1));
+	(void)test_must(t, ADD "}", id_of(2));
 	destroy(t, 1);
-	(void)must(t, "{'request':'review-list'}");
+	(void)test_must(t, "{'request':'review-list'}");
 	assert_int_equal(json_array_size(t->replies), 1);
 	assert_string_equal(test_text(test_reply(t, 0), "review"), "V-3");
 	assert_int_equal(test_ask(t, "{'request':'review-show','review':'V-1'}"), RC_USAGE);
-	(void)must(t, ADD "}", id_of(0));
+	(void)test_must(t, ADD "}", id_of(0));
 	assert_string_equal(test_text(test_reply(t, 0), "review"),
 			    "V-4"); /* no number comes back */
 	const uint8_t *key, *value;
@@ -210,12 +185,12 @@ static void note_dies_with_the_slot(void **state)
 	struct test_vault *t = *state;
 	char path[STORE_PATH];
 	struct call *c;
-	(void)must(t, ADD "}", id_of(1));
+	(void)test_must(t, ADD "}", id_of(1));
 	assert_int_equal(catalogue_get(t->v, &calls[1].r.id, &c, &t->err), RC_OK);
 	assert_int_equal(segments_locate(t->v, c->segment, path), SEGMENT_IN_VAULT);
 	assert_int_equal(segment_destroy_slot(path, c->slot, &t->err), RC_OK);
 	call_row_free(c);
-	const json_t *o = must(t, "{'request':'review-show','review':'V-1'}");
+	const json_t *o = test_must(t, "{'request':'review-show','review':'V-1'}");
 	assert_true(json_is_null(json_object_get(o, "note")));
 	assert_int_equal(test_ask(t, ADD "}", id_of(1)), RC_FAILED);
 }
@@ -248,7 +223,7 @@ static void wrong_words_are_one_line(void **state)
 	assert_int_equal(test_ask(t, "{'request':'review-add','score':3,'note':'x'}"), RC_USAGE);
 	assert_int_equal(test_ask(t, "{'request':'review-show','review':'V-1'}"), RC_USAGE);
 	assert_int_equal(test_ask(t, "{'request':'review-show','review':'7'}"), RC_USAGE);
-	(void)must(t, "{'request':'review-list'}");
+	(void)test_must(t, "{'request':'review-list'}");
 	assert_int_equal(json_array_size(t->replies), 0);
 }
 
@@ -275,7 +250,7 @@ static void only_managers_and_controllers_review(void **state)
 {
 	static const char *const people[] = { "stan", "oscar", "audrey", "mallory" };
 	struct test_vault *t = *state;
-	(void)must(t, ADD "}", id_of(0));
+	(void)test_must(t, ADD "}", id_of(0));
 	for (int p = 0; p < 4; p++) {
 		assert_int_equal(test_ask_as(t, people[p], ADD "}", id_of(0)), RC_REFUSED);
 		if (p)
@@ -311,7 +286,7 @@ static void staff_hear_the_call_that_was_given_to_them_and_no_other(void **state
 {
 	struct test_vault *t = *state;
 	assert_int_equal(hear(t, "stan", 1, ""), RC_USAGE);
-	const json_t *o = must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	const json_t *o = test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
 	assert_true(json_is_true(json_object_get(o, "may_hear")));
 	assert_string_equal(test_text(o, "for"), "stan");
 	if (hear(t, "stan", 1, "") != RC_OK)
@@ -342,7 +317,7 @@ static void staff_take_nothing_along(void **state)
 		"{'request':'coverage','since':'%.0s'}",
 	};
 	struct test_vault *t = *state;
-	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
 	for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
 		char text[200];
 #pragma GCC diagnostic push
@@ -359,20 +334,20 @@ static void staff_take_nothing_along(void **state)
 static void staff_see_their_call_masked_and_what_was_made_of_it(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
-	(void)must_as(t, "mia", ADD "}", id_of(1));
-	(void)must_as(t, "mia", ADD ",'for':'stella'}", id_of(2));
-	const json_t *o = must_as(t, "stan", "{'request':'show','id':'%s'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD "}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stella'}", id_of(2));
+	const json_t *o = test_must_as(t, "stan", "{'request':'show','id':'%s'}", id_of(1));
 	assert_null(strstr(test_text(o, "from"), "163296"));
 	assert_true(json_is_null(json_object_get(o, "from_name")));
 	assert_int_equal(test_ask_as(t, "stan", "{'request':'show','id':'%s'}", id_of(2)),
 			 RC_USAGE);
-	(void)must_as(t, "stan", "{'request':'review-list'}");
+	(void)test_must_as(t, "stan", "{'request':'review-list'}");
 	assert_int_equal(json_array_size(t->replies), 1);
 	assert_string_equal(test_text(test_reply(t, 0), "note"), "friendly, but no name given");
 	assert_int_equal(test_ask_as(t, "stan", "{'request':'review-show','review':'V-2'}"),
 			 RC_USAGE);
-	(void)must(t, "{'request':'review-list','person':'stella'}");
+	(void)test_must(t, "{'request':'review-list','person':'stella'}");
 	assert_int_equal(json_array_size(t->replies), 1);
 	assert_string_equal(test_text(test_reply(t, 0), "review"), "V-3");
 }
@@ -380,32 +355,32 @@ static void staff_see_their_call_masked_and_what_was_made_of_it(void **state)
 static void right_is_over_when_its_time_is(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
-	(void)must_as(t, "mia", ADD ",'for':'stan','days':30}", id_of(2));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan','days':30}", id_of(2));
 	now_us += 14 * DAY_US - 60000000;
 	assert_int_equal(hear(t, "stan", 1, ""), RC_OK);
 	now_us += 120000000;
 	assert_int_equal(hear(t, "stan", 1, ""), RC_USAGE);
 	heard_nothing();
 	assert_int_equal(hear(t, "stan", 2, ""), RC_OK);
-	const json_t *o = must(t, "{'request':'review-show','review':'V-1'}");
+	const json_t *o = test_must(t, "{'request':'review-show','review':'V-1'}");
 	assert_true(json_is_false(json_object_get(o, "may_hear")));
 	assert_int_equal(test_audited(t, "right-over", "done"), 1);
 	/* A right given anew counts. */
-	(void)must_as(t, "mia", ADD ",'for':'stan','days':1}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan','days':1}", id_of(1));
 	assert_int_equal(hear(t, "stan", 1, ""), RC_OK);
 }
 
 static void policy_without_training_gives_nothing(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
 	t->v->policy.purposes &= ~(1u << policy_purpose("training"));
 	assert_int_equal(hear(t, "stan", 1, ""), RC_REFUSED);
 	heard_nothing();
 	assert_int_equal(test_ask_as(t, "mia", ADD ",'for':'stan'}", id_of(2)), RC_REFUSED);
 	assert_non_null(strstr(t->err.text, "training"));
-	(void)must_as(t, "mia", ADD "}", id_of(2));
+	(void)test_must_as(t, "mia", ADD "}", id_of(2));
 	/* allowed, and not to staff */
 	t->v->policy.purposes |= 1u << policy_purpose("training");
 	t->v->policy.purpose_roles[policy_purpose("training")] = ROLE_CONTROLLER | ROLE_MANAGER;
@@ -418,7 +393,7 @@ static void nobody_who_is_disabled_hears_or_is_given_a_call(void **state)
 {
 	struct test_vault *t = *state;
 	struct person p;
-	(void)must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
+	(void)test_must_as(t, "mia", ADD ",'for':'stan'}", id_of(1));
 	assert_int_equal(people_load(t->path, "stan", &p, &t->err), RC_OK);
 	p.disabled = true;
 	assert_int_equal(people_replace(t->path, &p, &t->err), RC_OK);
@@ -434,7 +409,7 @@ static void nobody_who_is_disabled_hears_or_is_given_a_call(void **state)
 
 static void give(struct test_vault *t, unsigned n)
 {
-	(void)must(t, ADD ",'for':'stan'" WITH(PASSPHRASE) "}", id_of(n));
+	(void)test_must(t, ADD ",'for':'stan'" WITH(PASSPHRASE) "}", id_of(n));
 }
 
 /* Whether the key of a review's right opens anything, for whoever has all files and the passphrase. */
@@ -455,7 +430,7 @@ static void given_call_opens_with_the_passphrase_of_its_hearer(void **state)
 	struct test_vault *t = *state;
 	assert_int_equal(test_ask(t, ADD ",'for':'stan'}", id_of(1)), RC_AGAIN);
 	assert_int_equal(test_ask(t, ADD ",'for':'stan'" WITH("wrong") "}", id_of(1)), RC_REFUSED);
-	(void)must(t, "{'request':'review-list'}");
+	(void)test_must(t, "{'request':'review-list'}");
 	assert_int_equal(json_array_size(t->replies), 0);
 	give(t, 1);
 	assert_int_equal(hear(t, "stan", 1, ""), RC_AGAIN);
@@ -479,7 +454,7 @@ static void key_of_a_right_is_gone_with_its_time(void **state)
 	assert_int_equal(reviews_find(t->v, "V-1", &r, &t->err), RC_OK);
 	assert_true(key_opens(t, &r));
 	now_us += 15 * DAY_US;
-	(void)must(t, "{'request':'calls'}"); /* whatever is asked for */
+	(void)test_must(t, "{'request':'calls'}"); /* whatever is asked for */
 	assert_false(key_opens(t, &r));
 	assert_int_equal(hear(t, "stan", 1, WITH("staff passphrase")), RC_USAGE);
 	heard_nothing();
@@ -502,8 +477,8 @@ static void key_of_a_right_is_gone_with_its_call(void **state)
 
 int main(void)
 {
-#define TEST(f)        cmocka_unit_test_setup_teardown(f, make, drop)
-#define TEST_SEALED(f) cmocka_unit_test_setup_teardown(f, make_sealed, drop)
+#define TEST(f)        cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
+#define TEST_SEALED(f) cmocka_unit_test_setup_teardown(f, make_sealed, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(review_is_kept_with_its_call),
 		TEST(review_names_the_sample_that_drew_the_call),

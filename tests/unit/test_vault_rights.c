@@ -35,12 +35,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 /* A line of the table in the documentation. */
 static void table_line(char line[128], const struct request_right *right)
 {
@@ -194,10 +188,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(documentation_has_the_table_of_the_code),
-		cmocka_unit_test_setup_teardown(every_cell_is_as_documented, make, drop),
-		cmocka_unit_test_setup_teardown(root_is_an_operator_unless_listed, make, drop),
+		cmocka_unit_test_setup_teardown(every_cell_is_as_documented, make, test_vault_drop),
+		cmocka_unit_test_setup_teardown(root_is_an_operator_unless_listed, make,
+						test_vault_drop),
 		cmocka_unit_test_setup_teardown(who_has_no_right_is_told_before_words_are_looked_at,
-						make, drop),
+						make, test_vault_drop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

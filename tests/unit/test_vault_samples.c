@@ -57,25 +57,6 @@ static int make_year(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
-PRINTF_LIKE(2, 3)
-static const json_t *must(struct test_vault *t, const char *fmt, ...)
-{
-	char text[900];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (test_ask(t, "%s", text) != RC_OK)
-		fail_msg("%s: %s", text, t->err.text);
-	return test_reply(t, 0);
-}
-
 /* Calls 0, 1, 2, 4, 5, 6, 8, 9 were answered and have audio. */
 #define ELIGIBLE 8
 
@@ -96,7 +77,7 @@ static bool has(const json_t *sample, unsigned n)
 static void only_answered_calls_with_audio_are_drawn(void **state)
 {
 	struct test_vault *t = *state;
-	const json_t *o = must(t, "{'request':'sample','count':100,'seed':7}");
+	const json_t *o = test_must(t, "{'request':'sample','count':100,'seed':7}");
 	assert_string_equal(test_text(o, "sample"), "S-1");
 	assert_string_equal(test_text(o, "purpose"), "quality-sample");
 	assert_int_equal(test_number(o, "eligible"), ELIGIBLE);
@@ -113,7 +94,7 @@ static void same_seed_draws_the_same_and_another_does_not(void **state)
 	struct test_vault *t = *state;
 	char first[4096], second[4096];
 	for (int i = 0; i < 2; i++) {
-		const json_t *o = must(t, "{'request':'sample','count':4,'seed':7}");
+		const json_t *o = test_must(t, "{'request':'sample','count':4,'seed':7}");
 		char *text = json_dumps(json_object_get(o, "calls"), JSON_SORT_KEYS);
 		snprintf(i ? second : first, sizeof first, "%s", text);
 		free(text);
@@ -121,7 +102,7 @@ static void same_seed_draws_the_same_and_another_does_not(void **state)
 	assert_string_equal(first, second);
 	bool differs = false;
 	for (int seed = 8; seed < 14 && !differs; seed++) {
-		const json_t *o = must(t, "{'request':'sample','count':4,'seed':%d}", seed);
+		const json_t *o = test_must(t, "{'request':'sample','count':4,'seed':%d}", seed);
 		char *text = json_dumps(json_object_get(o, "calls"), JSON_SORT_KEYS);
 		differs = strcmp(text, first) != 0;
 		free(text);
@@ -129,14 +110,14 @@ static void same_seed_draws_the_same_and_another_does_not(void **state)
 	assert_true(differs);
 	json_int_t seeds[2];
 	for (int i = 0; i < 2; i++)
-		seeds[i] = test_number(must(t, "{'request':'sample','count':1}"), "seed");
+		seeds[i] = test_number(test_must(t, "{'request':'sample','count':1}"), "seed");
 	assert_true(seeds[0] != seeds[1]);
 }
 
 static void draw_can_be_done_again_from_the_list_of_who_could_be_drawn(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must(t, "{'request':'sample','count':4,'eligible':true}");
+	(void)test_must(t, "{'request':'sample','count':4,'eligible':true}");
 	assert_int_equal(json_array_size(t->replies), ELIGIBLE);
 	struct {
 		uint8_t hash[32];
@@ -157,7 +138,7 @@ static void draw_can_be_done_again_from_the_list_of_who_could_be_drawn(void **st
 			all[k] = swap;
 		}
 	}
-	const json_t *o = must(t, "{'request':'sample','count':4,'seed':4711}");
+	const json_t *o = test_must(t, "{'request':'sample','count':4,'seed':4711}");
 	assert_string_equal(test_text(o, "sample"), "S-1"); /* asking for the list drew nothing */
 	for (size_t i = 0; i < 4; i++)
 		assert_string_equal(test_text(json_array_get(json_object_get(o, "calls"), i), "id"),
@@ -167,10 +148,10 @@ static void draw_can_be_done_again_from_the_list_of_who_could_be_drawn(void **st
 static void criteria_narrow_what_can_be_drawn(void **state)
 {
 	struct test_vault *t = *state;
-	const json_t *o = must(t, "{'request':'sample','count':9,'min_duration':5}");
+	const json_t *o = test_must(t, "{'request':'sample','count':9,'min_duration':5}");
 	assert_int_equal(test_number(o, "eligible"), 4); /* 5, 6, 8, 9 */
-	o = must(t, "{'request':'sample','count':9,'since':'2026-03-03T10:00:02Z',"
-		    "'until':'2026-03-03T10:00:05Z'}");
+	o = test_must(t, "{'request':'sample','count':9,'since':'2026-03-03T10:00:02Z',"
+			 "'until':'2026-03-03T10:00:05Z'}");
 	assert_int_equal(test_number(o, "eligible"), 3); /* 2, 4, 5 */
 	t->v->policy.groups_count = 1;
 	snprintf(t->v->policy.groups[0].name, 32, "desk");
@@ -178,7 +159,7 @@ static void criteria_narrow_what_can_be_drawn(void **state)
 	t->v->policy.groups[0].count = 1;
 	t->v->policy.members_count = 1;
 	snprintf(t->v->policy.members[0], POLICY_PATTERN, "2001");
-	o = must(t, "{'request':'sample','count':9,'group':'desk'}");
+	o = test_must(t, "{'request':'sample','count':9,'group':'desk'}");
 	assert_int_equal(test_number(o, "eligible"), 2); /* 1; 4; not 7, which was not answered */
 	assert_true(has(o, 1) && has(o, 4));
 	assert_int_equal(test_ask(t, "{'request':'sample','count':9,'group':'hall'}"), RC_USAGE);
@@ -188,7 +169,7 @@ static void criteria_narrow_what_can_be_drawn(void **state)
 static void each_own_line_has_its_share(void **state)
 {
 	struct test_vault *t = *state;
-	const json_t *o = must(t, "{'request':'sample','count':1,'per_person':true,'seed':3}");
+	const json_t *o = test_must(t, "{'request':'sample','count':1,'per_person':true,'seed':3}");
 	assert_int_equal(test_number(o, "lines"), 3);
 	assert_int_equal(test_number(o, "eligible"), ELIGIBLE);
 	assert_int_equal(test_number(o, "drawn_calls"), 3);
@@ -198,7 +179,7 @@ static void each_own_line_has_its_share(void **state)
 		seen[test_text(call, "from")[3] - '0'] = true;
 	}
 	assert_true(seen[0] && seen[1] && seen[2]);
-	o = must(t, "{'request':'sample','count':2,'per_person':true,'seed':3}");
+	o = test_must(t, "{'request':'sample','count':2,'per_person':true,'seed':3}");
 	assert_int_equal(test_number(o, "drawn_calls"), 6);
 }
 
@@ -218,14 +199,14 @@ static void damage_slot(const struct test_vault *t, unsigned n)
 static void damaged_call_is_drawn_where_its_numbers_do_not_matter(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must(t, "{'request':'calls'}"); /* by now all are taken in */
+	(void)test_must(t, "{'request':'calls'}"); /* by now all are taken in */
 	damage_slot(t, 4);
-	const json_t *o = must(t, "{'request':'sample','count':9,'seed':1}");
+	const json_t *o = test_must(t, "{'request':'sample','count':9,'seed':1}");
 	assert_int_equal(test_number(o, "eligible"), ELIGIBLE);
 	assert_true(has(o, 4));
-	(void)must(t, "{'request':'sample','count':9,'eligible':true}");
+	(void)test_must(t, "{'request':'sample','count':9,'eligible':true}");
 	assert_int_equal(json_array_size(t->replies), ELIGIBLE);
-	o = must(t, "{'request':'sample','count':9,'seed':1,'per_person':true}");
+	o = test_must(t, "{'request':'sample','count':9,'seed':1,'per_person':true}");
 	assert_int_equal(test_number(o, "eligible"), ELIGIBLE - 1);
 	assert_false(has(o, 4));
 }
@@ -233,7 +214,7 @@ static void damaged_call_is_drawn_where_its_numbers_do_not_matter(void **state)
 static void draw_is_on_record_and_in_the_trail(void **state)
 {
 	struct test_vault *t = *state;
-	(void)must(t, "{'request':'sample','count':3,'seed':5}");
+	(void)test_must(t, "{'request':'sample','count':3,'seed':5}");
 	assert_int_equal(test_ask_as(t, "mia",
 				     "{'request':'sample','count':2,'seed':6,"
 				     "'purpose':'training'}"),
@@ -245,15 +226,15 @@ static void draw_is_on_record_and_in_the_trail(void **state)
 	assert_string_equal(test_text(e, "purpose"), "training");
 	assert_string_equal(test_text(e, "person"), "mia");
 	assert_string_equal(test_text(e, "detail"), "S-2: 2 of 8 calls drawn, seed 6");
-	(void)must(t, "{'request':'sample-list'}");
+	(void)test_must(t, "{'request':'sample-list'}");
 	assert_int_equal(json_array_size(t->replies), 2);
 	assert_string_equal(test_text(test_reply(t, 1), "by"), "mia");
 	assert_null(json_object_get(test_reply(t, 1), "calls"));
-	const json_t *o = must(t, "{'request':'sample-show','sample':'s-1'}");
+	const json_t *o = test_must(t, "{'request':'sample-show','sample':'s-1'}");
 	assert_int_equal(json_array_size(json_object_get(o, "calls")), 3);
 	assert_int_equal(test_number(o, "seed"), 5);
 	test_vault_reopen(t);
-	o = must(t, "{'request':'sample-show','sample':'S-2'}");
+	o = test_must(t, "{'request':'sample-show','sample':'S-2'}");
 	assert_int_equal(test_number(o, "drawn_calls"), 2);
 }
 
@@ -266,10 +247,11 @@ static void entry_that_cannot_be_written_draws_nothing(void **state)
 	assert_int_equal(test_ask(t, "{'request':'sample','count':3}"), RC_FAILED);
 	assert_int_equal(json_array_size(t->replies), 0);
 	assert_int_equal(rmdir(path), 0);
-	(void)must(t, "{'request':'audit-verify'}");
+	(void)test_must(t, "{'request':'audit-verify'}");
 	assert_int_equal(test_ask(t, "{'request':'sample-list'}"), RC_OK);
 	assert_int_equal(json_array_size(t->replies), 0);
-	assert_string_equal(test_text(must(t, "{'request':'sample','count':3}"), "sample"), "S-1");
+	assert_string_equal(test_text(test_must(t, "{'request':'sample','count':3}"), "sample"),
+			    "S-1");
 }
 
 static void purpose_must_be_allowed_and_the_choices_are_told(void **state)
@@ -283,7 +265,7 @@ static void purpose_must_be_allowed_and_the_choices_are_told(void **state)
 	assert_int_equal(test_ask(t, "{'request':'sample','count':3,'purpose':'complaint'}"),
 			 RC_USAGE);
 	assert_int_equal(test_audited(t, "sample", "refused"), 2);
-	(void)must(t, "{'request':'sample','count':3,'purpose':'training'}");
+	(void)test_must(t, "{'request':'sample','count':3,'purpose':'training'}");
 	t->v->policy.purpose_roles[policy_purpose("training")] = ROLE_CONTROLLER;
 	assert_int_equal(
 		test_ask_as(t, "mia", "{'request':'sample','count':3,'purpose':'training'}"),
@@ -326,7 +308,7 @@ static void only_managers_and_controllers_draw(void **state)
 					     "{'request':'sample-list'}",
 					     "{'request':'sample-show','sample':'S-1'}" };
 	struct test_vault *t = *state;
-	(void)must(t, "{'request':'sample','count':1}");
+	(void)test_must(t, "{'request':'sample','count':1}");
 	for (int p = 0; p < 4; p++) {
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(test_ask_as(t, people[p], "%s", asked[i]), RC_REFUSED);
@@ -343,14 +325,14 @@ static void manager_draws_from_what_they_may_know_of(void **state)
 	assert_int_equal(test_ask_as(t, "lena", "{'request':'sample','count':9}"), RC_OK);
 	assert_int_equal(test_number(test_reply(t, 0), "eligible"), 2); /* 1 and 4 */
 	/* of another's sample they see their own calls */
-	(void)must(t, "{'request':'sample','count':9}");
+	(void)test_must(t, "{'request':'sample','count':9}");
 	assert_int_equal(test_ask_as(t, "lena", "{'request':'sample-show','sample':'S-2'}"), RC_OK);
 	assert_int_equal(json_array_size(json_object_get(test_reply(t, 0), "calls")), 2);
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(only_answered_calls_with_audio_are_drawn),
 		TEST(same_seed_draws_the_same_and_another_does_not),
@@ -364,7 +346,7 @@ int main(void)
 		TEST(only_managers_and_controllers_draw),
 		TEST(manager_draws_from_what_they_may_know_of),
 		cmocka_unit_test_setup_teardown(purpose_must_be_allowed_and_the_choices_are_told,
-						make_year, drop),
+						make_year, test_vault_drop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,12 +45,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 /* The calls that a request finds are those of which `is` says so, oldest first. */
 typedef bool (*is_wanted)(unsigned n);
 
@@ -239,7 +233,7 @@ static void operator_may_not_look_for_a_party_in_any_way(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(filters_find_what_they_say),
 		TEST(party_is_found_by_its_tails_and_by_patterns),

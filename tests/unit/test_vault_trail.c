@@ -15,12 +15,6 @@ static int make(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 static void write_entry(struct test_vault *t, const char *action)
 {
 	assert_int_equal(audit_write(t->v, &(struct audit_entry){ .action = action }, &t->err),
@@ -530,7 +524,7 @@ static void export_holds_key_entries_and_anchors(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(audited_requests_are_told_before_and_after),
 		TEST(nothing_is_done_when_its_entry_cannot_be_written),

@@ -22,12 +22,6 @@ static int make_taken(void **state)
 	return 0;
 }
 
-static int drop(void **state)
-{
-	test_vault_remove(*state);
-	return 0;
-}
-
 struct file {
 	char path[512];
 	uint8_t *bytes;
@@ -327,7 +321,7 @@ static void verify_of_one_call_names_it(void **state)
 
 int main(void)
 {
-#define TEST(f, made) cmocka_unit_test_setup_teardown(f, made, drop)
+#define TEST(f, made) cmocka_unit_test_setup_teardown(f, made, test_vault_drop)
 	const struct CMUnitTest tests[] = {
 		TEST(untouched_segments_are_sound, make_taken),
 		TEST(untouched_segments_are_sound, make_recorded),

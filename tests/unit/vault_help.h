@@ -73,6 +73,21 @@ HELP void test_vault_remove(struct test_vault *t)
 	(void)nftw(t->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Set-up and tear-down of tests that want a store under the laboratory's policy and no more. */
+HELP int test_vault_lab(void **state)
+{
+	static struct test_vault t;
+	test_vault_make(&t, "lab", NULL);
+	*state = &t;
+	return 0;
+}
+
+HELP int test_vault_drop(void **state)
+{
+	test_vault_remove(*state);
+	return 0;
+}
+
 HELP void test_person(struct test_vault *t, const char *name, enum role role)
 {
 	struct person p = { .role = role };
@@ -194,6 +209,14 @@ HELP void test_call_end(struct store_writer *w, struct test_call *c, int64_t end
 	store_writer_done(w, c->number);
 }
 
+/* Its id as text; good until the fourth one after it. */
+HELP const char *test_id(const struct test_call *c)
+{
+	static char text[4][UUID_TEXT];
+	static unsigned next;
+	return uuid_text(&c->r.id, text[next++ % 4]);
+}
+
 /* A whole call of 50 frames each way. */
 HELP void test_whole_call(struct store_writer *w, struct test_call *c, uint64_t n)
 {
@@ -273,6 +296,21 @@ HELP json_int_t test_number(const json_t *o, const char *member)
 	assert_true(json_is_integer(j));
 	return json_integer_value(j);
 }
+
+/* Ask, and fail with what was said.  The first reply, if there is one. */
+PRINTF_LIKE(3, 4)
+HELP const json_t *test_must_as(struct test_vault *t, const char *person, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (test_ask_as(t, person, "%s", text) != RC_OK)
+		fail_msg("%s: %s", text, t->err.text);
+	return json_array_get(t->replies, 0);
+}
+#define test_must(t, ...) test_must_as(t, "alice", __VA_ARGS__)
 
 /* How many entries of the audit trail have this action and outcome. */
 HELP size_t test_audited(struct test_vault *t, const char *action, const char *outcome)
