@@ -133,6 +133,7 @@ const char *layout_head_get(struct keys_head *h, const uint8_t *block, size_t le
 bool layout_head_signed(const uint8_t *block, const uint8_t sign_public[32]);
 
 #define SLOT_BOX (KEY_BYTES + 36 + SEAL_OVERHEAD)
+_Static_assert(SLOTS_AT == LAYOUT_BLOCK, "slots begin behind the first block");
 _Static_assert(SLOT_METADATA_AT == SLOT_AUDIO_AT + SLOT_BOX &&
 		       SLOT_METADATA_AT + SLOT_BOX == SLOT_BYTES,
 	       "a slot is call id, start and two boxes");

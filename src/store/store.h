@@ -297,6 +297,7 @@ bool stream_record_unpack(struct stream_record *r, const uint8_t *buf, size_t le
 /* ---- keys ------------------------------------------------------------------------------- */
 
 #define KEY_BYTES  32
+#define SLOTS_AT   4096 /* where they begin in a slot file */
 #define SLOT_BYTES 256
 /* Where its two sealed boxes begin. */
 #define SLOT_AUDIO_AT    24

@@ -11,8 +11,6 @@
 #include "base/log.h"
 #include "vault/backup.h"
 
-#define SLOTS_AT 4096 /* docs/segment-format.md */
-
 /* What lies beside a segment and holds no key. */
 static const char *const beside[] = { ".reseal" };
 

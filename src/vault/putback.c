@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "vault/disposal.h"
 
-#define SLOTS_AT 4096 /* where they begin in a slot file */
-
 struct copy {
 	struct vault *v;
 	struct index_batch *batch;

@@ -195,7 +195,7 @@ static enum rc commit_rewritten(struct vault *v, const char *name, struct segmen
 static enum rc end_unused(struct vault *v, const char *name, const char *path, uint32_t slots,
 			  struct error *err)
 {
-	uint64_t used = 4096 + (uint64_t)slots * SLOT_BYTES;
+	uint64_t used = SLOTS_AT + (uint64_t)slots * SLOT_BYTES;
 	return segments_keys_bytes(v, name) > used ? segment_destroy_from(path, slots, err) : RC_OK;
 }
 

@@ -152,7 +152,7 @@ static void slot_of(struct place *p, unsigned n, uint8_t out[64])
 	assert_true(test_find(&p->t, "vault/segments", ".keys", path));
 	int fd = open(path, O_RDONLY);
 	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, out, 64, 4096 + (off_t)n * SLOT_BYTES + 96), 64);
+	assert_int_equal(pread(fd, out, 64, SLOTS_AT + (off_t)n * SLOT_BYTES + 96), 64);
 	close(fd);
 }
 
