@@ -152,11 +152,12 @@ enum rc policy_named(struct policy_reading *r, yaml_node_t *n, const char *wante
 	return RC_OK;
 }
 
-enum rc policy_class_name(struct policy_reading *r, const yaml_node_t *n, struct policy_name *out)
+enum rc policy_name_of(struct policy_reading *r, const yaml_node_t *n, const char *wanted,
+		       struct policy_name *out)
 {
 	const char *name = policy_word(n, sizeof out->name);
 	if (!name)
-		return policy_wrong(r, n, "the name of a class is wanted here");
+		return policy_wrong(r, n, wanted);
 	snprintf(out->name, sizeof out->name, "%s", name);
 	out->mark = n->start_mark;
 	return RC_OK;

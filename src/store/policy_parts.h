@@ -66,9 +66,9 @@ enum rc policy_list(struct policy_reading *r, yaml_node_t *n, const char *wanted
 enum rc policy_named(struct policy_reading *r, yaml_node_t *n, const char *wanted,
 		     enum rc (*read)(struct policy_reading *r, yaml_node_t *key,
 				     yaml_node_t *value)) MUST_USE;
-/* Remember a class by its name, to be looked up when all is read. */
-enum rc policy_class_name(struct policy_reading *r, const yaml_node_t *n,
-			  struct policy_name *out) MUST_USE;
+/* Remember a class or group by its name, to be looked up when all is read. */
+enum rc policy_name_of(struct policy_reading *r, const yaml_node_t *n, const char *wanted,
+		       struct policy_name *out) MUST_USE;
 
 /* policy_retention.c: the key `retention`. */
 enum rc policy_read_retention(struct policy_reading *r, yaml_node_t *n, void *into) MUST_USE;

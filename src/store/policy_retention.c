@@ -72,7 +72,7 @@ static enum rc read_classes(struct policy_reading *r, yaml_node_t *n, void *into
 static enum rc read_default(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	return policy_class_name(r, n, &r->default_class);
+	return policy_name_of(r, n, "the name of a class is wanted here", &r->default_class);
 }
 
 static enum rc read_grace_days(struct policy_reading *r, yaml_node_t *n, void *into)

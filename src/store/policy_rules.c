@@ -143,13 +143,8 @@ static enum rc value_header(struct policy_reading *r, yaml_node_t *n, struct pol
 /* Its place among the groups is known when all is read. */
 static enum rc value_group(struct policy_reading *r, yaml_node_t *n, struct policy_node *node)
 {
-	struct policy_name *wanted = &r->node_group[node - r->policy->nodes];
-	const char *name = policy_word(n, sizeof wanted->name);
-	if (!name)
-		return policy_wrong(r, n, "the name of a group is wanted here");
-	snprintf(wanted->name, sizeof wanted->name, "%s", name);
-	wanted->mark = n->start_mark;
-	return RC_OK;
+	return policy_name_of(r, n, "the name of a group is wanted here",
+			      &r->node_group[node - r->policy->nodes]);
 }
 
 static const read_value values[] = {
@@ -300,7 +295,7 @@ static enum rc read_do(struct policy_reading *r, yaml_node_t *n, void *into)
 static enum rc read_rule_class(struct policy_reading *r, yaml_node_t *n, void *into)
 {
 	(void)into;
-	return policy_class_name(r, n, class_of(r));
+	return policy_name_of(r, n, "the name of a class is wanted here", class_of(r));
 }
 
 static const struct policy_key rule_keys[] = {
