@@ -233,6 +233,7 @@ struct table;
 struct table *cmd_table_new(const struct column *columns, size_t count); /* columns borrowed */
 /* Add the next cell (cleaned, copied); colour: an SGR code as "31", or NULL. */
 void cmd_table_cell(struct table *t, const char *text, const char *colour);
+void cmd_table_number(struct table *t, json_int_t number, const char *colour);
 void cmd_table_print(const struct table *t, FILE *to);
 size_t cmd_table_rows(const struct table *t);
 void cmd_table_free(struct table *t);

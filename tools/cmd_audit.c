@@ -30,8 +30,7 @@ static bool add_entry(void *ctx, const json_t *entry)
 	char text[48];
 	static const char *const rest[] = { "person", "action", "outcome" };
 	static const char *const last[] = { "purpose", "reference", "detail" };
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(entry, "number"));
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, cmd_number(entry, "number"), NULL);
 	cmd_table_cell(t, cmd_local_time(entry, "time", text), NULL);
 	for (size_t i = 0; i < 3; i++) {
 		const char *word = cmd_text(entry, rest[i]);

@@ -50,13 +50,10 @@ static bool list_row(void *ctx, const json_t *o)
 	const char *made = cmd_local_time(o, "made", text);
 	cmd_table_cell(t, *made ? made : "never", NULL);
 	cmd_table_cell(t, cmd_text(o, "path"), NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(o, "segments"));
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, cmd_number(o, "segments"), NULL);
 	cmd_table_cell(t, there ? "yes" : "no", there ? NULL : "31");
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, pending);
-	cmd_table_cell(t, text, pending ? "31" : NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(o, "unknown"));
-	cmd_table_cell(t, text, cmd_number(o, "unknown") ? "31" : NULL);
+	cmd_table_number(t, pending, pending ? "31" : NULL);
+	cmd_table_number(t, cmd_number(o, "unknown"), cmd_number(o, "unknown") ? "31" : NULL);
 	return true;
 }
 

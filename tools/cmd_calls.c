@@ -99,7 +99,7 @@ static bool keep_call(void *ctx, const json_t *object)
 
 static void print_table(const json_t *calls)
 {
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
+	struct table *t = cmd_table_new(WORDS(columns));
 	int id_len = cmd_id_length(calls);
 	for (size_t i = 0; i < json_array_size(calls); i++)
 		add_row(t, json_array_get(calls, i), id_len);

@@ -66,7 +66,7 @@ static void print_calls(const json_t *calls)
 {
 	size_t i;
 	json_t *call;
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
+	struct table *t = cmd_table_new(WORDS(columns));
 	int id_len = cmd_id_length(calls);
 	json_array_foreach(calls, i, call)
 	{

@@ -49,8 +49,7 @@ static bool add_row(void *ctx, const json_t *h)
 	cmd_table_cell(t, state, strcmp(state, "release-asked") == 0 ? "33" : NULL);
 	describe(h, text, sizeof text);
 	cmd_table_cell(t, text, NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(h, "calls"));
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, cmd_number(h, "calls"), NULL);
 	cmd_table_cell(t, cmd_text(h, "reference"), NULL);
 	cmd_table_cell(t, cmd_text(h, "reason"), NULL);
 	cmd_table_cell(t, cmd_local_time(h, "added", text), NULL);

@@ -29,8 +29,7 @@ static bool add_review(void *ctx, const json_t *r)
 	cmd_table_cell(t, cmd_local_time(r, "added", text), NULL);
 	cmd_table_cell(t, cmd_text(r, "by"), NULL);
 	cmd_table_cell(t, cmd_text(r, "call"), NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(r, "score"));
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, cmd_number(r, "score"), NULL);
 	cmd_table_cell(t, cmd_text(r, "for"), NULL);
 	const char *note = cmd_text(r, "note");
 	size_t line = strcspn(note, "\n");

@@ -26,13 +26,6 @@ static const struct column columns[] = {
 	{ "GROUP", false, true },   { "PURPOSE", false, false },
 };
 
-static void number_cell(struct table *t, const json_t *o, const char *member)
-{
-	char text[32];
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(o, member));
-	cmd_table_cell(t, text, NULL);
-}
-
 static void add_call(struct table *t, const json_t *call)
 {
 	char text[128];
@@ -88,9 +81,9 @@ static bool add_sample(void *ctx, const json_t *s)
 	cmd_table_cell(t, cmd_text(s, "sample"), NULL);
 	cmd_table_cell(t, cmd_local_time(s, "drawn", time), NULL);
 	cmd_table_cell(t, cmd_text(s, "by"), NULL);
-	number_cell(t, s, "drawn_calls");
-	number_cell(t, s, "eligible");
-	number_cell(t, s, "seed");
+	cmd_table_number(t, cmd_number(s, "drawn_calls"), NULL);
+	cmd_table_number(t, cmd_number(s, "eligible"), NULL);
+	cmd_table_number(t, cmd_number(s, "seed"), NULL);
 	cmd_table_cell(t, cmd_text(s, "group"), NULL);
 	cmd_table_cell(t, cmd_text(s, "purpose"), NULL);
 	return true;

@@ -100,8 +100,7 @@ static void stream_row(struct table *t, const json_t *s, const json_t *quality)
 	cmd_table_cell(t, *cmd_text(s, "codec") ? cmd_text(s, "codec") : "-", NULL);
 	cmd_table_cell(t, cmd_text(s, "src"), NULL);
 	cmd_table_cell(t, cmd_text(s, "dst"), NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, packets);
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, packets, NULL);
 	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT " ms", cmd_number(s, "ptime_ms"));
 	cmd_table_cell(t, cmd_number(s, "ptime_ms") ? text : "-", NULL);
 	stream_remarks(s, quality, text, sizeof text);
@@ -129,10 +128,8 @@ static void quality_row(struct table *t, const json_t *s, const json_t *quality)
 	snprintf(text, sizeof text, "%.1f%%",
 		 packets + lost ? 100.0 * (double)lost / (double)(packets + lost) : 0.0);
 	cmd_table_cell(t, text, lost ? "33" : NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(quality, "loss_runs"));
-	cmd_table_cell(t, text, NULL);
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(quality, "loss_longest"));
-	cmd_table_cell(t, text, NULL);
+	cmd_table_number(t, cmd_number(quality, "loss_runs"), NULL);
+	cmd_table_number(t, cmd_number(quality, "loss_longest"), NULL);
 	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, cmd_number(quality, "remote_lost"));
 	cmd_table_cell(t, cmd_number(quality, "reports") ? text : "-", NULL);
 	quality_cell(t, quality, "remote_jitter_ms", " ms");
@@ -144,8 +141,7 @@ static void show_quality(const json_t *call)
 	size_t i;
 	json_t *stream;
 	const json_t *quality = json_object_get(call, "quality");
-	struct table *t =
-		cmd_table_new(quality_columns, sizeof quality_columns / sizeof quality_columns[0]);
+	struct table *t = cmd_table_new(WORDS(quality_columns));
 	json_array_foreach(json_object_get(call, "streams"), i, stream)
 	{
 		quality_row(t, stream, json_array_get(quality, i));
@@ -162,7 +158,7 @@ static void show_streams(const json_t *call)
 	size_t i;
 	json_t *stream;
 	const json_t *quality = json_object_get(call, "quality");
-	struct table *t = cmd_table_new(columns, sizeof columns / sizeof columns[0]);
+	struct table *t = cmd_table_new(WORDS(columns));
 	json_array_foreach(json_object_get(call, "streams"), i, stream)
 	{
 		stream_row(t, stream, json_array_get(quality, i));

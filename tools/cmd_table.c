@@ -58,6 +58,13 @@ void cmd_table_cell(struct table *t, const char *text, const char *colour)
 	t->cells[t->count++] = (struct cell){ cmd_clean(text), colour };
 }
 
+void cmd_table_number(struct table *t, json_int_t number, const char *colour)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, number);
+	cmd_table_cell(t, text, colour);
+}
+
 size_t cmd_table_rows(const struct table *t)
 {
 	return t->count / t->columns_count;
