@@ -143,11 +143,16 @@ class Result:
         )  # fmt: skip
 
 
+def found_in(err):
+    """Is there a sanitizer's report in it?"""
+    return "Sanitizer" in err or "runtime error:" in err
+
+
 def complaint(code, err):
     """Why this is not how a program of ours may end, or None."""
     if code < 0:
         return "was killed by signal %d" % -code
-    if "Sanitizer" in err or "runtime error:" in err or code == 99:
+    if found_in(err) or code == 99:
         return "has a finding of a sanitizer: " + err.strip()[-1500:]
     return None
 
@@ -297,11 +302,18 @@ class Process:
         if self.alive():
             self.p.kill()
         self.p.wait()
+        # A report stands in the log even where a kill left no exit status to tell of it.
+        check(not found_in(self.said()), "%s has a finding of a sanitizer: %s", self.log, self.said()[-3000:])
 
     def stop(self, signal=15, timeout=20, ok=(0,)):
         """Ask it to end; gives the seconds that it took."""
         started = time.monotonic()
         self.p.send_signal(signal)
+        self.ended(timeout, ok)
+        return time.monotonic() - started
+
+    def ended(self, timeout=120, ok=(0,)):
+        """Wait for its end, and look at how it came."""
         try:
             code = self.p.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -309,7 +321,6 @@ class Process:
         bad = complaint(code, self.said())
         check(bad is None, "%s %s", os.path.basename(self.args[0]), bad)
         check(code in ok, "ended with %d: %s", code, self.said()[-400:])
-        return time.monotonic() - started
 
     def wait_for(self, text, timeout=60):
         done = lambda: text in self.said() or not self.alive()  # noqa: E731

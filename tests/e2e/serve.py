@@ -11,30 +11,15 @@ import shutil
 import socket
 import stat
 import subprocess
-import threading
 import time
 
-from harness import (LONG, PATIENCE, ROOT, SANITIZED, Process, Skip, Store, check, main, one_line, program, run, same,
+from harness import (LONG, PATIENCE, ROOT, SANITIZED, Skip, Store, check, main, one_line, program, run, same,
                      test, wait_until)
+from serving import Clients, Service, nothing_lost_nothing_double, serve, trail
 
 PCAPS = os.path.join(ROOT, "tests", "pcaps")
 CAPTURES = [os.path.join(PCAPS, n) for n in ("conversation.pcap", "all-endings.pcap", "early-media.pcap")]
 OPENING = ("--purpose", "complaint", "--reference", "case 7")
-
-
-class Service(Process):
-    def __init__(self, bench, store, name="service"):
-        super().__init__(bench, program("callspan"), "--store", store.path, "serve", name=name)
-
-    def ready(self):
-        self.wait_for("serving", 30)
-        return self
-
-
-def serve(bench, store, name="service"):
-    """The service, to whose socket everybody's way is open."""
-    os.chmod(bench.dir, 0o711)
-    return Service(bench, store, name).ready()
 
 
 def as_user(user, store, *args, ok=(0,)):
@@ -53,11 +38,6 @@ def as_user(user, store, *args, ok=(0,)):
 
 def socket_of(store):
     return os.path.join(store.path, "callspan.sock")
-
-
-def trail(store):
-    r = store.callspan("audit", "list", "--limit", "0", "--json")
-    return [json.loads(line) for line in r.out.splitlines()]
 
 
 # ---- the same with and without --------------------------------------------------------------------
@@ -310,53 +290,6 @@ def hostile_clients_hinder_nobody(bench):
 
 
 # ---- many at once ---------------------------------------------------------------------------------------
-
-
-class Clients:
-    """Ten clients that ask all the time; what they were told wrongly, and how often they asked."""
-
-    COMMANDS = (("calls", "--json", "--limit", "0"), ("status", "--json"), ("verify", "--json"),
-                ("calls", "--party", "117", "--json"), ("audit", "verify"), ("coverage", "--json"))
-
-    def __init__(self, store, count=10):
-        self.store, self.wrong, self.asked, self.seen = store, [], 0, 0
-        self.stopping, self.forgiving = threading.Event(), threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(count)]
-        for t in self.threads:
-            t.start()
-
-    def run(self, n):
-        while not self.stopping.is_set():
-            args = self.COMMANDS[n % len(self.COMMANDS)]
-            n += 1
-            forgiving = self.forgiving.is_set()
-            p = subprocess.run([program("callspan"), "--store", self.store.path, *args], stdin=subprocess.DEVNULL,
-                               capture_output=True)
-            self.asked += 1
-            if p.returncode and not forgiving and not self.forgiving.is_set():
-                self.wrong.append("%s: %d %s" % (args, p.returncode, p.stderr.decode()[-200:]))
-            elif args[0] == "calls" and "--party" not in args and p.returncode == 0:
-                ids = [json.loads(line)["id"] for line in p.stdout.splitlines()]
-                if len(ids) != len(set(ids)):
-                    self.wrong.append("a call was listed twice")
-                self.seen = max(self.seen, len(ids))
-
-    def stop(self):
-        self.stopping.set()
-        for t in self.threads:
-            t.join()
-        check(not self.wrong, "%d of %d wrong: %s", len(self.wrong), self.asked, self.wrong[:2])
-
-
-def nothing_lost_nothing_double(store, expected):
-    rows = store.calls()
-    same(len(rows), expected, "the number of calls")
-    same(len({r["id"] for r in rows}), expected, "the number of different calls")
-    recorded = collections.Counter(e["call"] for e in trail(store) if e["action"] == "recorded")
-    same(set(recorded.values()), {1}, "how often each call is in the trail")
-    same(set(recorded), {r["id"] for r in rows}, "the calls in the trail")
-    store.verify()
-    store.callspan("audit", "verify")
 
 
 @test
