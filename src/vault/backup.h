@@ -92,7 +92,7 @@ struct backup_key {
 	uint8_t public_key[32];
 	uint8_t box[PASSPHRASE_BOX(32)];
 };
-enum rc backup_key_make(const char *dir, const char *passphrase, struct backup_key *k,
+enum rc backup_key_make(const struct request *q, const char *dir, struct backup_key *k,
 			struct error *err) MUST_USE;
 /* RC_NOT_FOUND: there is no backup in that folder. */
 enum rc backup_key_read(const char *dir, struct backup_key *k, struct error *err) MUST_USE;

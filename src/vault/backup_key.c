@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "vault/backup.h"
+#include "vault/unlock.h"
 
 #define KEY_TITLE     "callspan backup 1"
 #define KEY_FIELDS    3
@@ -39,7 +40,7 @@ static bool key_path(const char *dir, char path[STORE_PATH])
 	return n > 0 && n < STORE_PATH;
 }
 
-enum rc backup_key_make(const char *dir, const char *passphrase, struct backup_key *k,
+enum rc backup_key_make(const struct request *q, const char *dir, struct backup_key *k,
 			struct error *err)
 {
 	char path[STORE_PATH];
@@ -50,8 +51,8 @@ enum rc backup_key_make(const char *dir, const char *passphrase, struct backup_k
 	seal_pair_new(&pair);
 	random_bytes(k->id, sizeof k->id);
 	memcpy(k->public_key, pair.public_key, sizeof k->public_key);
-	enum rc rc =
-		passphrase_seal(k->box, pair.secret_key, sizeof pair.secret_key, passphrase, err);
+	/* Whoever makes one there meanwhile is not overwritten by keys_write(). */
+	enum rc rc = unlock_seal(q, k->box, pair.secret_key, requests_text(q, "passphrase"), err);
 	forget_bytes(&pair, sizeof pair);
 	fields_of(f, k);
 	if (rc == RC_OK)

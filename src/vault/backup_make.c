@@ -69,7 +69,7 @@ static enum rc begin(struct making *m, const char *path, bool allow_cow)
 			       : error_errno(m->err, RC_FAILED, errno, "%.300s", path);
 	enum rc rc = allow_cow ? RC_OK : vault_check_overwrites(path, m->err);
 	if (rc == RC_OK)
-		rc = backup_key_make(path, passphrase, &k, m->err);
+		rc = backup_key_make(m->q, path, &k, m->err);
 	if (rc != RC_OK)
 		return rc;
 	memcpy(m->b->id, k.id, sizeof k.id);

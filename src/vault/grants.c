@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vault/unlock.h"
 
 /* ---- who may hear ------------------------------------------------------------------------------------------- */
 
@@ -62,7 +63,7 @@ enum rc grants_seal(struct vault *v, struct review *r, const struct person *to,
 	return RC_OK;
 }
 
-static enum rc open_box(const struct request *q, const struct review *r, const char *passphrase,
+static enum rc open_box(const struct request *q, const struct review *r,
 			uint8_t audio_key[KEY_BYTES], struct error *err)
 {
 	uint8_t box[KEY_BYTES + SEAL_OVERHEAD];
@@ -73,7 +74,7 @@ static enum rc open_box(const struct request *q, const struct review *r, const c
 				 " was given when the store needed no passphrase: have "
 				 "the call given again",
 				 r->number);
-	enum rc rc = people_open_own(&q->person, passphrase, &own, err);
+	enum rc rc = unlock_own(q, &own, err);
 	if (rc == RC_OK)
 		rc = matter_open(q->v, r->matter - 1, &r->call, r->audio_key, sizeof r->audio_key,
 				 box, err);
@@ -87,14 +88,14 @@ static enum rc open_box(const struct request *q, const struct review *r, const c
 	return rc;
 }
 
-enum rc grants_open(const struct request *q, const struct uuid *call, const char *passphrase,
-		    uint8_t audio_key[KEY_BYTES], struct error *err)
+enum rc grants_open(const struct request *q, const struct uuid *call, uint8_t audio_key[KEY_BYTES],
+		    struct error *err)
 {
 	struct review r;
 	enum rc rc = grants_find(q->v, q->person.name, call, vault_now_us(q->v), &r, err);
 	if (rc == RC_NOT_FOUND)
 		return error_set(err, RC_REFUSED, "this call is not given to you to hear");
-	return rc == RC_OK ? open_box(q, &r, passphrase, audio_key, err) : rc;
+	return rc == RC_OK ? open_box(q, &r, audio_key, err) : rc;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */

@@ -28,8 +28,8 @@ enum rc grants_find(struct vault *v, const char *person, const struct uuid *call
 enum rc grants_seal(struct vault *v, struct review *r, const struct person *to,
 		    const uint8_t audio_key[KEY_BYTES], struct error *err) MUST_USE;
 /* The audio key of a call that was given to the person who asks.  RC_AGAIN: a passphrase is needed; RC_REFUSED. */
-enum rc grants_open(const struct request *q, const struct uuid *call, const char *passphrase,
-		    uint8_t audio_key[KEY_BYTES], struct error *err) MUST_USE;
+enum rc grants_open(const struct request *q, const struct uuid *call, uint8_t audio_key[KEY_BYTES],
+		    struct error *err) MUST_USE;
 /* Destroy what a right would open; done again, or where there is none, it does nothing. */
 enum rc grants_destroy(struct vault *v, const struct review *r, struct error *err) MUST_USE;
 /* End those whose time is over. */

@@ -14,6 +14,7 @@
 #include "vault/holds.h"
 #include "vault/inquiry.h"
 #include "vault/matter.h"
+#include "vault/unlock.h"
 
 #define MONTHS          1
 #define MONTHS_EXTENDED 3 /* one, and two more */
@@ -341,7 +342,7 @@ static enum rc authorise(struct inquiry_doing *d, struct error *err)
 		rc = check_second(d, err);
 	/* An unattended store knows no passphrases. */
 	if (rc == RC_OK && !(d->q->v->keys.has_audio && !d->q->person.has_box))
-		rc = people_prove(&d->q->person, requests_text(d->q, "passphrase"), err);
+		rc = unlock_prove(d->q, err);
 	return rc;
 }
 

@@ -14,8 +14,7 @@
 static const char *const purposes[INQUIRY_KINDS] = { "subject-access", "crime-prevention" };
 
 /* What the caller chooses: where it goes, and how it is protected on its way. */
-static const char *const chosen[] = { "id",       "play",      "fd",        "format",
-				      "password", "recipient", "passphrase" };
+static const char *const chosen[] = { "id", "play", "fd", "format", "password", "recipient" };
 
 static json_t *compose(const struct inquiry_doing *d, const inquiry_call *c, bool heard)
 {

@@ -10,6 +10,7 @@
 #include "vault/access.h"
 #include "vault/grants.h"
 #include "vault/handover.h"
+#include "vault/unlock.h"
 
 #define GCM_TAG       16
 #define CHUNK_PT_AT   1
@@ -134,7 +135,6 @@ enum rc opening_read(const struct request *q, const char *action, bool target, s
 		rc = read_name(q, "format", format_names, FORMAT_PCAP + 1, &format, err);
 	if (rc == RC_OK)
 		rc = read_name(q, "track", track_names, 2, &o->track, err);
-	o->passphrase = requests_text(q, "passphrase");
 	if (rc == RC_OK && target)
 		rc = read_target(q, o, err);
 	o->format = (enum opening_format)format;
@@ -177,16 +177,16 @@ struct secret {
 	bool given;
 };
 
-static enum rc open_secret(const struct request *q, const struct opening *o,
-			   const struct uuid *call, struct secret *s, struct error *err)
+static enum rc open_secret(const struct request *q, const struct uuid *call, struct secret *s,
+			   struct error *err)
 {
 	*s = (struct secret){ .audio = q->v->keys.audio };
 	if (q->v->keys.has_audio)
 		return RC_OK;
 	if (q->person.role != ROLE_STAFF)
-		return people_open_audio(&q->person, o->passphrase, &s->audio, err);
+		return unlock_audio(q, &s->audio, err);
 	s->given = true;
-	return grants_open(q, call, o->passphrase, s->key, err);
+	return grants_open(q, call, s->key, err);
 }
 
 static enum rc note(const struct request *q, const struct opening *o, const struct uuid *id,
@@ -398,7 +398,7 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 	if (rc == RC_OK)
 		rc = check_policy(q, o, err);
 	if (rc == RC_OK)
-		rc = open_secret(q, o, &x.call->r.id, &secret, err);
+		rc = open_secret(q, &x.call->r.id, &secret, err);
 	if (rc != RC_OK) {
 		call_row_free(x.call);
 		return rc;

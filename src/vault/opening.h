@@ -27,7 +27,7 @@ struct mute {
 
 /* What was asked, words checked. */
 struct opening {
-	const char *action, *id, *reference, *purpose_name, *passphrase;
+	const char *action, *id, *reference, *purpose_name;
 	int purpose;
 	enum opening_format format;
 	bool conceal;
@@ -70,7 +70,7 @@ struct opening_use {
 	enum rc (*finish)(void *ctx, const struct opened *x, struct error *err);
 };
 
-/* Read id, purpose, reference and passphrase, and for what goes to a device or file (`target`) where to. */
+/* Read id, purpose and reference, and for what goes to a device or file (`target`) where to. */
 enum rc opening_read(const struct request *q, const char *action, bool target, struct opening *o,
 		     struct error *err) MUST_USE;
 

@@ -28,7 +28,7 @@
  *   matter.c     keys of what is known of people in holds and requests;  ledger.c  a copy of their rows outside the index
  *   backup*.c    copies of the store that forget what it forgets;  restore.c  a store from one
  *   inquiry*.c   requests of persons and authorities, and the way they go
- *   people.c     who has which role and sees what, and their passphrase boxes
+ *   people.c     who has which role and sees what, and their passphrase boxes;  unlock.c  passphrases of requests
  *   rotate.c     other key pairs for the vault
  *   keys.c       key files;  disk.c  files that are there whole or not at all
  *   serve.c      the service: socket, callers, what is due each second
@@ -171,16 +171,16 @@ enum role people_role_named(const char *name); /* ROLE_NONE: no role's name */
 extern const char *const people_role_names[PEOPLE_ROLES];
 bool people_name_valid(const char *name);
 /* Make the person's key pair under a passphrase, with the audio secret (NULL: without) sealed to it; leaves no secret
- * behind. */
+ * behind.  Takes long: in a request, unlock.h does it. */
 enum rc people_box(struct person *p, const struct seal_pair *audio, const char *passphrase,
 		   struct error *err) MUST_USE;
+/* A pair of theirs, whose secret lies in that box. */
+void people_take_box(struct person *p, const uint8_t public_key[32],
+		     const uint8_t box[PASSPHRASE_BOX(32)], const struct seal_pair *audio);
 /* Seal the audio secret to the pair that they have. */
 void people_give_audio(struct person *p, const struct seal_pair *audio);
 /* The same of the secret that is to follow it. */
 void people_give_next(struct person *p, const struct seal_pair *audio);
-/* Another passphrase for the same pair.  RC_REFUSED: `old` is wrong. */
-enum rc people_change_passphrase(struct person *p, const char *old, const char *passphrase,
-				 struct error *err) MUST_USE;
 /* A new person.  RC_FAILED when that name is listed. */
 enum rc people_save(const char *store, const struct person *p, struct error *err) MUST_USE;
 /* A person who has changed; what the file held before is overwritten in place. */
@@ -196,15 +196,15 @@ void people_free(struct person *all, size_t count);
 char people_scope_next(const char **at, char value[POLICY_PATTERN]);
 /* A scope as people write it, as it is kept.  RC_USAGE. */
 enum rc people_scope_read(const char *text, char scope[PERSON_SCOPE], struct error *err) MUST_USE;
-/* The audio secret into audio->secret_key (audio's public key tells which, while it is exchanged).  RC_AGAIN, with "passphrase
- * needed": none was given; ask again with one.  RC_REFUSED: a wrong one, or no right to it. */
-enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
-			  struct error *err) MUST_USE;
-/* Their own pair.  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or they have none. */
+/* The pair in their box; takes long.  RC_REFUSED: a wrong passphrase. */
 enum rc people_open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
 			struct error *err) MUST_USE;
-/* Is it this person?  RC_AGAIN as above; RC_REFUSED: a wrong passphrase, or the person has none. */
-enum rc people_prove(const struct person *p, const char *passphrase, struct error *err) MUST_USE;
+/* RC_REFUSED: they have no audio secret. */
+enum rc people_check_audio(const struct person *p, struct error *err) MUST_USE;
+/* It, by their own pair, into audio->secret_key (audio's public key tells which, while it is exchanged). */
+enum rc people_take_audio(const struct person *p, const struct seal_pair *own,
+			  struct seal_pair *audio, struct error *err) MUST_USE;
+bool people_same_keys(const struct person *a, const struct person *b);
 
 /* ---- audit.c ------------------------------------------------------------------------------- */
 

@@ -124,16 +124,24 @@ enum rc people_box(struct person *p, const struct seal_pair *audio, const char *
 		   struct error *err)
 {
 	struct seal_pair own;
+	uint8_t box[PASSPHRASE_BOX(32)];
 	seal_pair_new(&own);
-	memcpy(p->public_key, own.public_key, sizeof p->public_key);
-	enum rc rc =
-		passphrase_seal(p->box, own.secret_key, sizeof own.secret_key, passphrase, err);
+	enum rc rc = passphrase_seal(box, own.secret_key, sizeof own.secret_key, passphrase, err);
+	if (rc == RC_OK)
+		people_take_box(p, own.public_key, box, audio);
 	forget_bytes(&own, sizeof own);
-	p->has_box = rc == RC_OK;
-	p->has_audio = p->has_next = false;
-	if (rc == RC_OK && audio)
-		people_give_audio(p, audio);
 	return rc;
+}
+
+void people_take_box(struct person *p, const uint8_t public_key[32],
+		     const uint8_t box[PASSPHRASE_BOX(32)], const struct seal_pair *audio)
+{
+	memcpy(p->public_key, public_key, sizeof p->public_key);
+	memcpy(p->box, box, sizeof p->box);
+	p->has_box = true;
+	p->has_audio = p->has_next = false;
+	if (audio)
+		people_give_audio(p, audio);
 }
 
 void people_give_audio(struct person *p, const struct seal_pair *audio)
@@ -148,36 +156,22 @@ void people_give_next(struct person *p, const struct seal_pair *audio)
 	p->has_next = true;
 }
 
-/* Their own pair.  RC_AGAIN: no passphrase was given. */
-static enum rc open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
+enum rc people_open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
 			struct error *err)
 {
 	memset(own, 0, sizeof *own);
 	memcpy(own->public_key, p->public_key, sizeof own->public_key);
-	if (!passphrase || !*passphrase)
-		return error_set(err, RC_AGAIN, "passphrase needed");
 	return passphrase_open(own->secret_key, p->box, sizeof p->box, passphrase, err);
-}
-
-enum rc people_change_passphrase(struct person *p, const char *old, const char *passphrase,
-				 struct error *err)
-{
-	struct seal_pair own;
-	enum rc rc = open_own(p, old, &own, err);
-	if (rc == RC_OK)
-		rc = passphrase_seal(p->box, own.secret_key, sizeof own.secret_key, passphrase,
-				     err);
-	forget_bytes(&own, sizeof own);
-	return rc;
 }
 
 /* While the pair is exchanged a person has both secrets: the one of audio's public key counts, and the other opens what
  * is not sealed anew yet. */
-static bool take_audio(const struct person *p, const struct seal_pair *own, struct seal_pair *audio)
+enum rc people_take_audio(const struct person *p, const struct seal_pair *own,
+			  struct seal_pair *audio, struct error *err)
 {
 	uint8_t secret[32];
 	if (!seal_open(secret, p->audio, sizeof p->audio, own))
-		return false;
+		return error_set(err, RC_DAMAGED, "the person's audio key does not open");
 	memcpy(audio->secret_key, secret, sizeof secret);
 	if (p->has_next && seal_open(audio->secret_key, p->next, sizeof p->next, own) &&
 	    seal_pair_fits(audio))
@@ -185,13 +179,11 @@ static bool take_audio(const struct person *p, const struct seal_pair *own, stru
 	else
 		memcpy(audio->secret_key, secret, sizeof secret);
 	forget_bytes(secret, sizeof secret);
-	return true;
+	return RC_OK;
 }
 
-enum rc people_open_audio(const struct person *p, const char *passphrase, struct seal_pair *audio,
-			  struct error *err)
+enum rc people_check_audio(const struct person *p, struct error *err)
 {
-	struct seal_pair own;
 	if (!p->has_box)
 		return error_set(err, RC_REFUSED,
 				 "this person has no passphrase to open audio with");
@@ -199,30 +191,17 @@ enum rc people_open_audio(const struct person *p, const char *passphrase, struct
 		return error_set(err, RC_REFUSED,
 				 "this person's passphrase opens no audio: ask a controller for "
 				 "callspan person reset");
-	enum rc rc = open_own(p, passphrase, &own, err);
-	if (rc == RC_OK && !take_audio(p, &own, audio))
-		rc = error_set(err, RC_DAMAGED, "the person's audio key does not open");
-	forget_bytes(&own, sizeof own);
-	return rc;
+	return RC_OK;
 }
 
-enum rc people_open_own(const struct person *p, const char *passphrase, struct seal_pair *own,
-			struct error *err)
+bool people_same_keys(const struct person *a, const struct person *b)
 {
-	memset(own, 0, sizeof *own);
-	if (!p->has_box)
-		return error_set(err, RC_REFUSED,
-				 "you have no passphrase: set one first (callspan person "
-				 "passphrase)");
-	return open_own(p, passphrase, own, err);
-}
-
-enum rc people_prove(const struct person *p, const char *passphrase, struct error *err)
-{
-	struct seal_pair own;
-	enum rc rc = people_open_own(p, passphrase, &own, err);
-	forget_bytes(&own, sizeof own);
-	return rc;
+	return a->has_box == b->has_box && a->has_audio == b->has_audio &&
+	       a->has_next == b->has_next &&
+	       memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
+	       memcmp(a->box, b->box, sizeof a->box) == 0 &&
+	       memcmp(a->audio, b->audio, sizeof a->audio) == 0 &&
+	       memcmp(a->next, b->next, sizeof a->next) == 0;
 }
 
 /* ---- their files ----------------------------------------------------------------------------------------- */

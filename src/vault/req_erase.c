@@ -15,6 +15,7 @@
 #include "vault/erasure.h"
 #include "vault/hold.h"
 #include "vault/holds.h"
+#include "vault/unlock.h"
 
 #define HOLDERS 16
 #define TAIL    9 /* of a number: so many digits tell whose it is, */
@@ -222,7 +223,7 @@ static enum rc confirm(const struct request *q, struct call *c, const struct era
 	if (strcmp(e->person, q->person.name) == 0)
 		return error_set(err, RC_REFUSED,
 				 "you asked for this yourself: another person must confirm it");
-	enum rc rc = people_prove(&q->person, requests_text(q, "passphrase"), err);
+	enum rc rc = unlock_prove(q, err);
 	return rc == RC_OK ? erase(q, c, e, err) : rc;
 }
 

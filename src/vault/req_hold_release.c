@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "vault/hold.h"
 #include "vault/holds.h"
+#include "vault/unlock.h"
 
 static const char release[] = "hold-release", cancel[] = "hold-cancel-release";
 
@@ -59,7 +60,7 @@ static enum rc check_second(const struct request *q, const struct hold *h, struc
 				 "the release of H-%llu was asked by you: another person is to "
 				 "confirm it",
 				 (unsigned long long)h->number);
-	return people_prove(&q->person, requests_text(q, "passphrase"), err);
+	return unlock_prove(q, err);
 }
 
 static enum rc put(const struct request *q, const struct hold *h, const char *action,

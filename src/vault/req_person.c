@@ -8,18 +8,20 @@
  * someone to one, or giving one a new passphrase takes the asker's own passphrase.  Nobody can take from the store its last
  * controller, or the last who opens audio.
  */
-#include <pthread.h>
 #include <string.h>
 
-#include "vault/parts.h"
+#include "vault/unlock.h"
 
 /* One change of one person. */
 struct change {
 	const struct request *q;
 	const char *action;
-	const char *passphrase, *new_passphrase;
+	const char *new_passphrase;
 	struct person p; /* as it is to be */
+	enum role was;
 	struct seal_pair audio;
+	uint8_t public_key[32],
+		box[PASSPHRASE_BOX(32)]; /* the pair that is new, or under a new passphrase */
 	char detail[256];
 };
 
@@ -39,7 +41,6 @@ static void begin(struct change *c, const struct request *q, const char *action)
 {
 	*c = (struct change){ .q = q,
 			      .action = action,
-			      .passphrase = requests_text(q, "passphrase"),
 			      .new_passphrase = requests_text(q, "new_passphrase") };
 }
 
@@ -164,7 +165,7 @@ static enum rc open_audio(struct change *c, struct error *err)
 {
 	enum rc rc = check_settled(c, err);
 	c->audio = c->q->v->keys.audio;
-	return rc == RC_OK ? people_open_audio(&c->q->person, c->passphrase, &c->audio, err) : rc;
+	return rc == RC_OK ? unlock_audio(c->q, &c->audio, err) : rc;
 }
 
 /* ---- audit, then the file -------------------------------------------------------------------------------------- */
@@ -210,20 +211,15 @@ static json_t *person_json(const struct person *p)
 			 call_json_text(p->added_by), "changed", call_json_time(p->changed_us));
 }
 
-/* `seal` does what takes the new passphrase; NULL: nothing does. */
-static enum rc carry_out(struct change *c, enum rc (*seal)(struct change *, struct error *),
-			 write_person write, struct error *err)
+static enum rc carry_out(struct change *c, write_person write, struct error *err)
 {
 	struct error second;
 	enum rc rc = note(c, "granted", c->detail, err);
 	if (rc != RC_OK)
 		return rc;
 	c->p.changed_us = vault_now_us(c->q->v);
-	if (seal)
-		rc = seal(c, err);
-	if (rc == RC_OK)
-		rc = write(c->q->v->store, &c->p, err);
-	if (rc != RC_OK && rc != RC_REFUSED &&
+	rc = write(c->q->v->store, &c->p, err);
+	if (rc != RC_OK &&
 	    note(c, rc == RC_DAMAGED ? "damaged" : "failed", err->text, &second) != RC_OK)
 		*err = second;
 	if (rc == RC_OK)
@@ -238,13 +234,30 @@ static enum rc end(struct change *c, enum rc rc)
 	return rc;
 }
 
-/* A pair of their own, with the audio secret if that is theirs. */
-static enum rc seal_new(struct change *c, struct error *err)
+/* ---- new passphrases ----------------------------------------------------------------------------------------------- */
+
+/* Check, and have what is to be new sealed under the new passphrase.  Others have their turn meanwhile, so it is checked again:
+ * all that it read may be otherwise. */
+static enum rc prepare(struct change *c, enum rc (*check)(struct change *c, struct error *err),
+		       struct error *err)
+{
+	struct seal_pair fresh;
+	enum rc rc = check(c, err);
+	if (rc != RC_OK || !c->new_passphrase)
+		return rc;
+	seal_pair_new(&fresh);
+	memcpy(c->public_key, fresh.public_key, sizeof c->public_key);
+	rc = unlock_seal(c->q, c->box, fresh.secret_key, c->new_passphrase, err);
+	forget_bytes(&fresh, sizeof fresh);
+	return rc == RC_OK ? check(c, err) : rc;
+}
+
+/* The new pair is theirs, with the audio secret if that is. */
+static void take_new(struct change *c)
 {
 	bool audio = attended(c->q) && opens_audio(c->p.role);
-	if (!c->new_passphrase)
-		return RC_OK;
-	return people_box(&c->p, audio ? &c->audio : NULL, c->new_passphrase, err);
+	if (c->new_passphrase)
+		people_take_box(&c->p, c->public_key, c->box, audio ? &c->audio : NULL);
 }
 
 /* ---- adding, and another role ------------------------------------------------------------------------------------ */
@@ -269,35 +282,34 @@ static enum rc check_add(struct change *c, struct error *err)
 				 "%s is listed already: callspan person role gives another role",
 				 name);
 	snprintf(c->p.name, sizeof c->p.name, "%s", name);
-	return rc == RC_NOT_FOUND ? RC_OK : rc;
+	if (rc != RC_NOT_FOUND || !attended(c->q) || !opens_audio(c->p.role))
+		return rc == RC_NOT_FOUND ? RC_OK : rc;
+	rc = need_new(c, err);
+	return rc == RC_OK ? open_audio(c, err) : rc;
 }
 
 enum rc req_person_add(const struct request *q, struct error *err)
 {
 	struct change c;
 	begin(&c, q, "person-add");
-	enum rc rc = check_add(&c, err);
-	bool audio = attended(q) && opens_audio(c.p.role);
-	if (rc == RC_OK && audio)
-		rc = need_new(&c, err);
-	if (rc == RC_OK && audio)
-		rc = open_audio(&c, err);
+	enum rc rc = prepare(&c, check_add, err);
 	if (rc != RC_OK)
 		return end(&c, rc);
+	take_new(&c);
 	c.p.since_us = vault_now_us(q->v);
 	snprintf(c.p.added_by, sizeof c.p.added_by, "%s", q->person.name);
 	describe(&c, "");
-	return end(&c, carry_out(&c, seal_new, people_save, err));
+	return end(&c, carry_out(&c, people_save, err));
 }
 
 /* What of the audio secret the new role gives or takes. */
-static enum rc check_role_change(struct change *c, enum role was, struct error *err)
+static enum rc check_audio_change(struct change *c, struct error *err)
 {
 	bool gains = attended(c->q) && opens_audio(c->p.role) && !c->p.has_audio;
 	bool loses = !opens_audio(c->p.role) && c->p.has_audio;
 	enum rc rc = RC_OK;
 	if (!c->p.disabled)
-		rc = check_others(c, was == ROLE_CONTROLLER && c->p.role != was, loses, err);
+		rc = check_others(c, c->was == ROLE_CONTROLLER && c->p.role != c->was, loses, err);
 	if (rc == RC_OK && c->new_passphrase && (c->p.has_box || !gains))
 		rc = error_set(err, RC_USAGE,
 			       "no new passphrase is wanted here: callspan person reset gives one");
@@ -313,32 +325,38 @@ static enum rc check_role_change(struct change *c, enum role was, struct error *
 	return rc;
 }
 
-static enum rc seal_role(struct change *c, struct error *err)
+static enum rc check_role_change(struct change *c, struct error *err)
+{
+	enum rc rc = load(c, err);
+	c->was = c->p.role;
+	if (rc == RC_OK)
+		rc = read_role(c->q, &c->p.role, err);
+	if (rc == RC_OK)
+		rc = read_scope(c, err);
+	return rc == RC_OK ? check_audio_change(c, err) : rc;
+}
+
+static void give_role(struct change *c)
 {
 	bool gains = attended(c->q) && opens_audio(c->p.role) && !c->p.has_audio;
 	if (gains && c->p.has_box)
 		people_give_audio(&c->p, &c->audio);
-	return gains && !c->p.has_box ? seal_new(c, err) : RC_OK;
+	else if (gains)
+		take_new(c);
 }
 
 enum rc req_person_role(const struct request *q, struct error *err)
 {
 	struct change c;
+	char was[32];
 	begin(&c, q, "person-role");
-	enum rc rc = load(&c, err);
-	char was_text[32];
-	enum role was = c.p.role;
-	if (rc == RC_OK)
-		rc = read_role(q, &c.p.role, err);
-	if (rc == RC_OK)
-		rc = read_scope(&c, err);
-	if (rc == RC_OK)
-		rc = check_role_change(&c, was, err);
+	enum rc rc = prepare(&c, check_role_change, err);
 	if (rc != RC_OK)
 		return end(&c, rc);
-	snprintf(was_text, sizeof was_text, " was=%s", people_role_name(was));
-	describe(&c, was_text);
-	return end(&c, carry_out(&c, seal_role, people_replace, err));
+	give_role(&c);
+	snprintf(was, sizeof was, " was=%s", people_role_name(c.was));
+	describe(&c, was);
+	return end(&c, carry_out(&c, people_replace, err));
 }
 
 /* ---- leaving, and coming back -------------------------------------------------------------------------------------- */
@@ -360,7 +378,7 @@ static enum rc set_disabled(const struct request *q, const char *action, bool di
 		return end(&c, rc);
 	c.p.disabled = disabled;
 	describe(&c, "");
-	return end(&c, carry_out(&c, NULL, people_replace, err));
+	return end(&c, carry_out(&c, people_replace, err));
 }
 
 enum rc req_person_disable(const struct request *q, struct error *err)
@@ -375,95 +393,80 @@ enum rc req_person_enable(const struct request *q, struct error *err)
 
 /* ---- passphrases ----------------------------------------------------------------------------------------------------- */
 
-static enum rc check_passphrase_change(const struct change *c, struct error *err)
+/* Who runs the system without being listed (root) has no file to keep one in. */
+static enum rc check_passphrase_change(struct change *c, struct seal_pair *own, struct error *err)
 {
-	if (c->p.has_box && (!c->passphrase || !*c->passphrase))
-		return error_set(err, RC_AGAIN, "passphrase needed");
-	enum rc rc = need_new(c, err);
-	if (rc == RC_OK && c->p.has_box && strcmp(c->passphrase, c->new_passphrase) == 0)
+	enum rc rc = people_load(c->q->v->store, c->q->person.name, &c->p, err);
+	const char *old = requests_text(c->q, "passphrase");
+	if (rc == RC_NOT_FOUND)
+		rc = error_set(err, RC_REFUSED, "you are not listed as a person of this store");
+	if (rc == RC_OK && c->p.has_box && !unlock_tried(c->q))
+		rc = error_set(err, RC_AGAIN, "passphrase needed");
+	if (rc == RC_OK)
+		rc = need_new(c, err);
+	if (rc == RC_OK && c->p.has_box && strcmp(old, c->new_passphrase) == 0)
 		rc = error_set(err, RC_USAGE, "the new passphrase is the old one");
+	if (rc == RC_OK && c->p.has_box)
+		rc = unlock_own(c->q, own, err);
+	else if (rc == RC_OK)
+		seal_pair_new(own);
 	return rc;
 }
 
-/* Takes a second or two and 256 MiB, but nothing of the vault: others may go on, and one at a time do this. */
-static enum rc seal_outside(struct change *c, struct error *err)
+/* Their pair, or a first one, under the new passphrase, into the person as they are listed after that. */
+static enum rc change_passphrase(struct change *c, const struct seal_pair *own, struct error *err)
 {
-	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
-	vault_step_out(c->q->v);
-	pthread_mutex_lock(&one);
-	enum rc rc = c->p.has_box ? people_change_passphrase(&c->p, c->passphrase,
-							     c->new_passphrase, err)
-				  : people_box(&c->p, NULL, c->new_passphrase, err);
-	pthread_mutex_unlock(&one);
-	vault_step_in(c->q->v);
-	return rc;
-}
-
-static bool same_passphrase(const struct person *a, const struct person *b)
-{
-	return a->has_box == b->has_box &&
-	       memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
-	       memcmp(a->box, b->box, sizeof a->box) == 0;
-}
-
-/* What was sealed, into the person as they are listed now. */
-static enum rc take_sealed(struct change *c, const struct person *before, struct error *err)
-{
-	struct person now;
-	enum rc rc = people_load(c->q->v->store, before->name, &now, err);
-	if (rc == RC_OK && now.disabled)
-		rc = error_set(err, RC_REFUSED, "you are no longer a person of this store");
-	if (rc == RC_OK && !same_passphrase(&now, before))
+	struct person before = c->p;
+	enum rc rc = unlock_seal(c->q, c->box, own->secret_key, c->new_passphrase, err);
+	if (rc == RC_OK)
+		rc = people_load(c->q->v->store, before.name, &c->p, err);
+	if (rc == RC_OK && !people_same_keys(&c->p, &before))
 		rc = error_set(err, RC_FAILED, "your passphrase was changed meanwhile: try again");
 	if (rc == RC_OK) {
-		memcpy(now.public_key, c->p.public_key, sizeof now.public_key);
-		memcpy(now.box, c->p.box, sizeof now.box);
-		now.has_box = true;
-		c->p = now;
+		memcpy(c->p.public_key, own->public_key, sizeof c->p.public_key);
+		memcpy(c->p.box, c->box, sizeof c->p.box);
+		c->p.has_box = true;
 	}
-	forget_bytes(&now, sizeof now);
-	return rc == RC_NOT_FOUND
-		       ? error_set(err, RC_REFUSED, "you are no longer a person of this store")
-		       : rc;
+	forget_bytes(&before, sizeof before);
+	return rc;
 }
 
 enum rc req_person_passphrase(const struct request *q, struct error *err)
 {
 	struct change c;
-	struct person before;
+	struct seal_pair own = { .has_before = false };
 	begin(&c, q, "person-passphrase");
-	/* Who runs the system without being listed (root) has no file to keep one in. */
-	enum rc rc = people_load(q->v->store, q->person.name, &c.p, err);
-	if (rc == RC_NOT_FOUND)
-		rc = error_set(err, RC_REFUSED, "you are not listed as a person of this store");
+	enum rc rc = check_passphrase_change(&c, &own, err);
+	bool first = !c.p.has_box;
 	if (rc == RC_OK)
-		rc = check_passphrase_change(&c, err);
-	before = c.p;
-	if (rc == RC_OK)
-		rc = seal_outside(&c, err);
-	if (rc == RC_OK)
-		rc = take_sealed(&c, &before, err);
-	bool first = !before.has_box;
-	forget_bytes(&before, sizeof before);
+		rc = change_passphrase(&c, &own, err);
+	forget_bytes(&own, sizeof own);
 	if (rc != RC_OK)
 		return end(&c, rc);
 	describe(&c, first ? " first" : "");
-	return end(&c, carry_out(&c, NULL, people_replace, err));
+	return end(&c, carry_out(&c, people_replace, err));
+}
+
+static enum rc check_reset(struct change *c, struct error *err)
+{
+	enum rc rc = load(c, err);
+	if (rc == RC_OK)
+		rc = need_new(c, err);
+	if (rc == RC_OK && attended(c->q) && opens_audio(c->p.role))
+		rc = open_audio(c, err);
+	return rc;
 }
 
 enum rc req_person_reset(const struct request *q, struct error *err)
 {
 	struct change c;
 	begin(&c, q, "person-reset");
-	enum rc rc = load(&c, err);
-	if (rc == RC_OK)
-		rc = need_new(&c, err);
-	if (rc == RC_OK && attended(q) && opens_audio(c.p.role))
-		rc = open_audio(&c, err);
+	enum rc rc = prepare(&c, check_reset, err);
 	if (rc != RC_OK)
 		return end(&c, rc);
+	take_new(&c);
 	describe(&c, "");
-	return end(&c, carry_out(&c, seal_new, people_replace, err));
+	return end(&c, carry_out(&c, people_replace, err));
 }
 
 /* ---- the list ---------------------------------------------------------------------------------------------------------- */

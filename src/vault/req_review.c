@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "vault/access.h"
 #include "vault/grants.h"
+#include "vault/unlock.h"
 
 #define DAY_US  (INT64_C(86400) * 1000000)
 #define PURPOSE "training"
@@ -117,9 +118,7 @@ static enum rc open_keys(const struct request *q, const struct call *c, bool giv
 	struct segment *s;
 	struct seal_pair audio = q->v->keys.audio;
 	bool sealed = give && !q->v->keys.has_audio;
-	enum rc rc =
-		sealed ? people_open_audio(&q->person, requests_text(q, "passphrase"), &audio, err)
-		       : RC_OK;
+	enum rc rc = sealed ? unlock_audio(q, &audio, err) : RC_OK;
 	if (rc == RC_OK)
 		rc = segments_open(q->v, c->segment, &s, err);
 	if (rc == RC_OK)

@@ -2,7 +2,8 @@
  * Copyright The callspan authors */
 /* requests.c: every request there is, who may make it, and what the audit trail keeps of it.
  *
- *   known request, known members -> person -> role -> the handler's own check of its words -> ingest -> handler
+ *   known request, known members -> person -> role -> the handler's own check of its words -> passphrase (unlock.h)
+ *     -> ingest -> handler
  *
  * A refusal is always audited; one whose entry cannot be written is still a refusal.  Of the rest the table says:
  *
@@ -23,6 +24,7 @@
 #include "vault/hold.h"
 #include "vault/parts.h"
 #include "vault/policies.h"
+#include "vault/unlock.h"
 
 #define C ROLE_CONTROLLER
 #define M ROLE_MANAGER
@@ -193,15 +195,23 @@ static enum rc load_person(const struct request *q, struct person *p, struct err
 	return RC_OK;
 }
 
-/* Whoever was disabled, or was given another role or scope, while others had their turn, ends here. */
+/* Whoever was disabled, or was given another role, scope or passphrase, while others had their turn, ends here. */
 static bool is_who_asked(const struct request *q)
 {
 	struct person now;
 	struct error ignored;
 	bool same = load_person(q, &now, &ignored) == RC_OK && now.role == q->person.role &&
-		    now.disabled == q->person.disabled && strcmp(now.scope, q->person.scope) == 0;
+		    now.disabled == q->person.disabled && strcmp(now.scope, q->person.scope) == 0 &&
+		    (!unlock_tried(q) || people_same_keys(&now, &q->person));
 	forget_bytes(&now, sizeof now);
 	return same;
+}
+
+enum rc requests_check_asker(const struct request *q, struct error *err)
+{
+	if (is_who_asked(q))
+		return RC_OK;
+	return error_set(err, RC_REFUSED, "what you may was changed meanwhile: ask again");
 }
 
 bool requests_rest(const struct request *q)
@@ -392,6 +402,7 @@ static enum rc check_role(const struct request *q, const struct request_row *row
 
 /* How far a request came: what is still to be told of it. */
 struct course {
+	struct unlock unlock;
 	bool granted;     /* its entry is written */
 	bool begun;       /* the handler was called ... */
 	uint64_t entries; /* ... when it had written so many entries */
@@ -409,9 +420,9 @@ static enum rc carry_out(const struct request *q, const struct request_row *row,
 		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
 		rc = reindex_check(q->v, err);
-	/* Taking in gave way to others. */
-	if (rc == RC_OK && !is_who_asked(q))
-		rc = error_set(err, RC_REFUSED, "what you may was changed meanwhile: ask again");
+	/* The passphrase and taking in gave way to others. */
+	if (rc == RC_OK)
+		rc = requests_check_asker(q, err);
 	if (rc == RC_OK)
 		rc = grants_expire(q->v, err);
 	if (rc == RC_OK && row->audit == AUDITED && !course->granted) {
@@ -436,6 +447,9 @@ static enum rc answer(const struct request *q, const struct request_row *row, st
 		rc = row->check(q, err);
 	if (rc != RC_OK)
 		return rc;
+	/* The passphrase that a backup takes is the backup's. */
+	if (row->handle != req_backup)
+		unlock_try(q, &course->unlock);
 	rc = carry_out(q, row, course, err);
 	bool unreadable = !q->v->index || index_health(q->v->index, &health) != RC_OK;
 	if (rc == RC_OK || !unreadable || row->handle != req_reindex)
@@ -489,15 +503,17 @@ static void anchor_hourly(struct vault *v)
 
 static enum rc serve(struct request *q, const struct request_row *row, struct error *err)
 {
-	struct course course = { 0 };
+	struct course course = { .unlock.rc = RC_AGAIN };
 	enum rc rc = load_person(q, &q->person, err);
 	if (rc != RC_OK)
 		return rc;
+	q->unlock = &course.unlock;
 	rc = answer(q, row, &course, err);
 	rc = tell(q, row, &course, rc, err);
 	anchor_hourly(q->v);
 	segments_forget_open(q->v);
 	forget_bytes(&q->person, sizeof q->person);
+	forget_bytes(&course.unlock, sizeof course.unlock);
 	return rc;
 }
 

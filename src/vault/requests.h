@@ -9,10 +9,13 @@
 
 #define REQUEST_REFERENCE 200 /* bytes of a reference */
 
+struct unlock;
+
 struct request {
 	struct vault *v;
 	const struct vault_caller *who;
 	struct person person;
+	const struct unlock *unlock; /* unlock.h; NULL: no passphrase was tried */
 	const json_t *body;
 	vault_reply reply;
 	void *ctx;
@@ -22,6 +25,9 @@ bool requests_reply(const struct request *q, json_t *object);
 /* Between the pages of a long reply: others have their turn, and a slow caller is waited for (turn.h).  False: the
  * caller has gone. */
 bool requests_rest(const struct request *q);
+/* After others had their turn: may the asker still do what they might before, and has their passphrase not changed where it
+ * was tried?  RC_REFUSED. */
+enum rc requests_check_asker(const struct request *q, struct error *err) MUST_USE;
 /* A member's text or NULL (absent or null).  RC_USAGE is given by the table's check for other types. */
 const char *requests_text(const struct request *q, const char *member);
 /* A whole number >= 0; *n unchanged when absent. */

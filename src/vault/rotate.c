@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vault/unlock.h"
+
 struct rotation_run {
 	const struct request *q;
 	struct vault *v;
@@ -44,7 +46,7 @@ static enum rc open_audio(struct rotation_run *x, struct error *err)
 	x->audio = x->v->keys.audio;
 	if (x->v->keys.has_audio)
 		return RC_OK;
-	return people_open_audio(&x->q->person, x->r->passphrase, &x->audio, err);
+	return unlock_audio(x->q, &x->audio, err);
 }
 
 /* ---- people --------------------------------------------------------------------------------------------------- */
@@ -323,7 +325,7 @@ enum rc rotate_run(const struct request *q, struct rotate *r, struct error *err)
 
 enum rc req_key_rotate(const struct request *q, struct error *err)
 {
-	struct rotate r = { .passphrase = requests_text(q, "passphrase") };
+	struct rotate r = { 0 };
 	struct error second;
 	char detail[256];
 	enum rc rc = rotate_run(q, &r, err);

@@ -15,7 +15,6 @@
 #include "vault/parts.h"
 
 struct rotate {
-	const char *passphrase; /* of the person who asks; not used in an unattended store */
 	unsigned *steps;       /* for tests: stop with RC_AGAIN after so many writes; NULL: never */
 	bool resumed;          /* out: it had been begun before */
 	uint64_t segments;     /* out: whose slots were sealed anew */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "vault/rotate.h"
+#include "vault/unlock.h"
 #include "vault_help.h"
 
 #define CALLS  5
@@ -27,7 +28,7 @@ static void take_old(struct scene *s)
 	struct person p;
 	if (!s->t.v->keys.has_audio) {
 		assert_int_equal(people_load(s->t.path, "alice", &p, &s->t.err), RC_OK);
-		assert_int_equal(people_open_audio(&p, PASSPHRASE, &s->audio, &s->t.err), RC_OK);
+		assert_int_equal(test_open_audio(&p, PASSPHRASE, &s->audio, &s->t.err), RC_OK);
 	}
 	assert_true(seal_pair_fits(&s->audio));
 	assert_true(seal_pair_fits(&s->metadata));
@@ -205,9 +206,14 @@ static bool rotate_some(struct scene *s, unsigned steps)
 	struct person alice;
 	const struct vault_caller who = { .person = "alice", .uid = 1000 };
 	assert_int_equal(people_load(s->t.path, "alice", &alice, &s->t.err), RC_OK);
-	struct request q = { .v = s->t.v, .who = &who, .person = alice };
-	struct rotate r = { .passphrase = PASSPHRASE, .steps = &steps };
+	struct unlock u;
+	json_t *body = json_pack("{s:s}", "passphrase", PASSPHRASE);
+	struct request q = { .v = s->t.v, .who = &who, .person = alice, .body = body };
+	struct rotate r = { .steps = &steps };
+	unlock_try(&q, &u);
+	q.unlock = &u;
 	enum rc rc = rotate_run(&q, &r, &s->t.err);
+	json_decref(body);
 	if (rc != RC_OK && rc != RC_AGAIN)
 		fail_msg("%s", s->t.err.text);
 	return rc == RC_OK;
@@ -410,9 +416,9 @@ static void people_keep_what_they_may_and_who_left_loses_it(void **state)
 	assert_int_equal(people_load(s->t.path, "max", &p, &s->t.err), RC_OK);
 	assert_true(p.has_box);
 	assert_false(p.has_audio);
-	assert_int_equal(people_open_audio(&p, SECOND, &audio, &s->t.err), RC_REFUSED);
+	assert_int_equal(test_open_audio(&p, SECOND, &audio, &s->t.err), RC_REFUSED);
 	assert_int_equal(people_load(s->t.path, "stan", &p, &s->t.err), RC_OK);
-	assert_int_equal(people_prove(&p, SECOND, &s->t.err), RC_OK);
+	assert_int_equal(test_prove(&p, SECOND, &s->t.err), RC_OK);
 }
 
 static void nobody_new_opens_audio_while_it_is_unfinished(void **state)

@@ -95,6 +95,24 @@ HELP void test_person(struct test_vault *t, const char *name, enum role role)
 	assert_int_equal(people_save(t->path, &p, &t->err), RC_OK);
 }
 
+/* The audio secret, by a person's passphrase. */
+HELP enum rc test_open_audio(const struct person *p, const char *passphrase,
+			     struct seal_pair *audio, struct error *err)
+{
+	struct seal_pair own;
+	enum rc rc = people_check_audio(p, err);
+	if (rc == RC_OK)
+		rc = people_open_own(p, passphrase, &own, err);
+	return rc == RC_OK ? people_take_audio(p, &own, audio, err) : rc;
+}
+
+/* Is it their passphrase? */
+HELP enum rc test_prove(const struct person *p, const char *passphrase, struct error *err)
+{
+	struct seal_pair own;
+	return people_open_own(p, passphrase, &own, err);
+}
+
 /* ---- recording -------------------------------------------------------------------------------- */
 
 HELP struct store_writer *test_recorder(struct test_vault *t)
