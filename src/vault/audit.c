@@ -27,7 +27,8 @@
 
 static const char head_key[] = "audit";
 static const char rebuilt[] = "index-rebuilt"; /* the one action that may begin a chain above 1 */
-#define HOUR_US (INT64_C(3600) * 1000000)
+#define HOUR_US   (INT64_C(3600) * 1000000)
+#define WALK_PAGE 2000 /* entries between two turns */
 
 typedef Callspan__Index__AuditHead head_message;
 
@@ -376,37 +377,72 @@ static enum rc check_end(struct vault *v, const struct chain *at, struct error *
 			 at->number - 1, v->head.number);
 }
 
-enum rc audit_walk(struct vault *v, audit_each each, void *ctx, struct error *err)
+struct walk {
+	struct vault *v;
+	audit_each each;
+	void *ctx;
+	uint64_t last; /* that `each` sees */
+	struct chain at;
+	bool begun, over;
+};
+
+static enum rc walk_entry(struct walk *w, struct entry *x, const uint8_t *key, size_t key_len,
+			  const char *text, size_t len, struct error *err)
 {
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_AUDIT, NULL, 0, false);
+	struct chain *at = &w->at;
+	bool good = entry_read(x, text, len);
+	if (good && !w->begun)
+		begin_chain(at, &x->e);
+	w->begun = true;
+	if (!good)
+		return error_set(err, RC_DAMAGED,
+				 "audit entry %" PRIu64 " is not as it was written", at->number);
+	if (x->e.number != at->number || !key_is(key, key_len, at->number))
+		return error_set(err, RC_DAMAGED,
+				 "audit entry %" PRIu64 " is missing, or out of its place",
+				 at->number);
+	entry_hash(at->hash, at->hash, text, len);
+	at->number++;
+	w->over = x->e.number <= w->last && !w->each(w->ctx, &x->e, at->hash);
+	return RC_OK;
+}
+
+/* RC_END: that was the last page. */
+static enum rc walk_page(struct walk *w, struct error *err)
+{
+	uint8_t start[8];
+	catalogue_be64(start, (int64_t)w->at.number);
+	struct index_cursor *c = index_cursor_new(w->v->index, INDEX_AUDIT, w->begun ? start : NULL,
+						  sizeof start, false);
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
 	struct entry x = { 0 };
-	struct chain at = { .number = 1 };
-	bool more = true, first = true;
 	enum rc rc = RC_OK;
-	while (more && rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len)) {
-		bool good = entry_read(&x, (const char *)value, value_len);
-		if (good && first)
-			begin_chain(&at, &x.e);
-		first = false;
-		if (!good)
-			rc = error_set(err, RC_DAMAGED,
-				       "audit entry %" PRIu64 " is not as it was written",
-				       at.number);
-		else if (x.e.number != at.number || !key_is(key, key_len, at.number))
-			rc = error_set(err, RC_DAMAGED,
-				       "audit entry %" PRIu64 " is missing, or out of its place",
-				       at.number);
-		entry_hash(at.hash, at.hash, (const char *)value, value_len);
-		at.number++;
-		if (rc == RC_OK)
-			more = each(ctx, &x.e, at.hash);
+	for (unsigned n = 0; rc == RC_OK && n < WALK_PAGE; n++) {
+		if (w->over || !index_cursor_next(c, &key, &key_len, &value, &value_len))
+			rc = RC_END;
+		else
+			rc = walk_entry(w, &x, key, key_len, (const char *)value, value_len, err);
 	}
 	index_cursor_free(c);
 	entry_free(&x);
-	if (rc == RC_OK && more)
-		rc = check_end(v, &at, err);
+	return rc;
+}
+
+enum rc audit_walk(struct vault *v, const struct request *q, audit_each each, void *ctx,
+		   struct error *err)
+{
+	struct walk w = {
+		.v = v, .each = each, .ctx = ctx, .last = v->head.number, .at = { .number = 1 }
+	};
+	enum rc rc = walk_page(&w, err);
+	while (rc == RC_OK) {
+		rc = q ? requests_rest(q, err) : RC_OK;
+		if (rc == RC_OK)
+			rc = walk_page(&w, err);
+	}
+	if (rc == RC_END)
+		rc = w.over ? RC_OK : check_end(v, &w.at, err);
 	return rc == RC_OK ? index_health(v->index, err) : rc;
 }
 

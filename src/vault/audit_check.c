@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* audit_check.c: see audit_check.h.  On the vault's thread.
  *
- * One walk along the chain, with two lists of heads beside it, each in order of entries: the anchors of audit-heads,
+ * One walk along the chain as it was when it began, with two lists of heads beside it, each in order of entries: the anchors of audit-heads,
  * and the heads given.
  */
 #include "vault/audit_check.h"
@@ -18,6 +18,7 @@ struct check {
 	struct vault *v;
 	char *rest; /* of audit-heads */
 	uint64_t line;
+	uint64_t anchor;        /* the newest that there is to be in it */
 	struct audit_mark next; /* its next anchor; number 0: no more */
 	uint64_t newest;        /* number of the last anchor that fits the chain */
 	struct audit_noted *noted;
@@ -218,18 +219,23 @@ static void check_end(struct check *k)
 		      "the audit trail was put back: it ends before entry %" PRIu64
 		      ", whose anchor is signed",
 		      k->next.number);
-	if (k->newest != k->v->head.anchor.number)
-		lacking(k, k->v->head.anchor.number);
+	if (k->newest != k->anchor)
+		lacking(k, k->anchor);
 	check_noted_end(k);
 	if (!k->noted_count)
 		k->out->anchored = k->newest;
 }
 
-enum rc audit_check(struct vault *v, struct audit_noted *noted, size_t count,
-		    struct audit_verdict *out, struct error *err)
+enum rc audit_check(struct vault *v, const struct request *q, struct audit_noted *noted,
+		    size_t count, struct audit_verdict *out, struct error *err)
 {
 	char *text;
-	struct check k = { .v = v, .noted = noted, .noted_count = count, .out = out, .err = err };
+	struct check k = { .v = v,
+			   .anchor = v->head.anchor.number,
+			   .noted = noted,
+			   .noted_count = count,
+			   .out = out,
+			   .err = err };
 	memset(out, 0, sizeof *out);
 	enum rc rc = heads_read(v, &text, err);
 	if (rc != RC_OK)
@@ -242,7 +248,7 @@ enum rc audit_check(struct vault *v, struct audit_noted *noted, size_t count,
 	next_anchor(&k);
 	if (!k.next.number && k.rc == RC_OK)
 		found(&k, "the file of audit heads is empty");
-	rc = k.rc == RC_OK ? audit_walk(v, check_entry, &k, err) : RC_OK;
+	rc = k.rc == RC_OK ? audit_walk(v, q, check_entry, &k, err) : RC_OK;
 	if (rc == RC_OK && k.rc == RC_OK)
 		rc = check_head(&k);
 	if (rc == RC_OK)

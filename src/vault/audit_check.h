@@ -25,8 +25,9 @@ struct audit_verdict {
 		anchored; /* the newest entry that a head given covers; without one: the newest anchor */
 };
 
-/* RC_DAMAGED with the first fault named.  `noted` comes back sorted. */
-enum rc audit_check(struct vault *v, struct audit_noted *noted, size_t count,
-		    struct audit_verdict *out, struct error *err) MUST_USE;
+/* RC_DAMAGED with the first fault named.  `noted` comes back sorted.  With a request (else NULL) others have their turn now and
+ * then (audit_walk). */
+enum rc audit_check(struct vault *v, const struct request *q, struct audit_noted *noted,
+		    size_t count, struct audit_verdict *out, struct error *err) MUST_USE;
 
 #endif

@@ -50,6 +50,9 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 	return rc;
 }
 
+#define BY_TIME_KEY (8 + 16) /* when it began, its id */
+#define WALK_PAGE   1000     /* calls between two turns */
+
 static enum rc walk_one(struct vault *v, const uint8_t *id, catalogue_each each, void *ctx,
 			struct error *err)
 {
@@ -64,22 +67,41 @@ static enum rc walk_one(struct vault *v, const uint8_t *id, catalogue_each each,
 	return rc;
 }
 
-enum rc catalogue_walk(struct vault *v, int64_t since_us, int64_t until_us, catalogue_each each,
-		       void *ctx, struct error *err)
+/* Those behind `seen` (behind nothing when its id is zero), which becomes the last one seen.  RC_END: that was the last page. */
+static enum rc walk_page(struct vault *v, uint8_t seen[BY_TIME_KEY], const uint8_t until[8],
+			 catalogue_each each, void *ctx, struct error *err)
 {
-	uint8_t from[8 + 16] = { 0 }, until[8];
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
 	enum rc rc = RC_OK;
-	catalogue_be64(from, since_us);
-	catalogue_be64(until, until_us);
 	struct index_cursor *c =
-		index_cursor_new(v->index, INDEX_BY_TIME, from, sizeof from, false);
-	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
-	       key_len == sizeof from && memcmp(key, until, sizeof until) <= 0)
-		rc = walk_one(v, key + 8, each, ctx, err);
+		index_cursor_new(v->index, INDEX_BY_TIME, seen, BY_TIME_KEY, false);
+	for (unsigned n = 0; rc == RC_OK && n < WALK_PAGE; n++) {
+		if (!index_cursor_next(c, &key, &key_len, &value, &value_len) ||
+		    key_len != BY_TIME_KEY || memcmp(key, until, 8) > 0) {
+			rc = RC_END;
+		} else if (memcmp(key, seen, BY_TIME_KEY) != 0) {
+			memcpy(seen, key, BY_TIME_KEY);
+			rc = walk_one(v, key + 8, each, ctx, err);
+		}
+	}
 	index_cursor_free(c);
-	return rc == RC_OK || rc == RC_END ? index_health(v->index, err) : rc;
+	return rc;
+}
+
+enum rc catalogue_walk(struct vault *v, const struct request *q, int64_t since_us, int64_t until_us,
+		       catalogue_each each, void *ctx, struct error *err)
+{
+	uint8_t seen[BY_TIME_KEY] = { 0 }, until[8];
+	catalogue_be64(seen, since_us);
+	catalogue_be64(until, until_us);
+	enum rc rc = walk_page(v, seen, until, each, ctx, err);
+	while (rc == RC_OK) {
+		rc = q ? requests_rest(q, err) : RC_OK;
+		if (rc == RC_OK)
+			rc = walk_page(v, seen, until, each, ctx, err);
+	}
+	return rc == RC_END ? index_health(v->index, err) : rc;
 }
 
 void catalogue_open(struct vault *v, struct call *c)

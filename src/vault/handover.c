@@ -238,10 +238,10 @@ static enum rc leave_protected(struct handover *h, const json_t *told, struct pa
 {
 	int fd = -1;
 	char *manifest = NULL;
-	struct manifest_file file = { .told = told, .sha256 = p->content };
-	disk_hash(h->fd, &file.bytes, p->content);
-	if (!*p->content)
+	const struct manifest_file file = { .told = told, .sha256 = h->sha256, .bytes = h->bytes };
+	if (!*h->sha256)
 		return error_set(err, RC_FAILED, "the file in memory cannot be read");
+	memcpy(p->content, h->sha256, sizeof p->content);
 	enum rc rc = manifest_make(h->x, &file, &manifest, err);
 	vault_step_out(h->x->q->v); /* for what takes long */
 	if (rc == RC_OK)
@@ -259,9 +259,9 @@ static enum rc leave_protected(struct handover *h, const json_t *told, struct pa
 static enum rc leave_plain(struct handover *h, const json_t *told, struct parcel *p,
 			   struct error *err)
 {
-	struct manifest_file file = { .told = told, .sha256 = p->sha256 };
-	disk_hash(h->fd, &file.bytes, p->sha256);
-	p->bytes = file.bytes;
+	const struct manifest_file file = { .told = told, .sha256 = h->sha256, .bytes = h->bytes };
+	memcpy(p->sha256, h->sha256, sizeof p->sha256);
+	p->bytes = h->bytes;
 	return *p->sha256 ? manifest_make(h->x, &file, &p->manifest, err) : RC_OK;
 }
 
@@ -295,10 +295,17 @@ enum rc handover_begin(struct handover *h, const struct opened *x, struct error 
 	return make_memory(&h->fd, err);
 }
 
+void handover_written(struct handover *h)
+{
+	disk_hash(h->fd, &h->bytes, h->sha256);
+}
+
 enum rc handover_finish(struct handover *h, json_t *told, struct error *err)
 {
 	struct parcel p = { 0 };
 	enum rc rc = h->memory ? leave_protected(h, told, &p, err) : leave_plain(h, told, &p, err);
+	if (rc == RC_OK)
+		rc = opening_check(h->x, err);
 	if (rc == RC_OK)
 		rc = note_done(h->x, &p, err);
 	if (rc == RC_OK)

@@ -24,10 +24,14 @@ struct handover {
 	const struct opened *x;
 	int fd;      /* where its maker writes the file */
 	bool memory; /* it is ours */
+	uint64_t bytes;
+	char sha256[65]; /* of what was written; "" for a pipe */
 };
 enum rc handover_begin(struct handover *h, const struct opened *x, struct error *err) MUST_USE;
-/* The file is written: protect it, hand it over, audit that it was, and reply.  `told` (moved): what its maker says of
- * it; see manifest.h.  The reply has it, and how it left. */
+/* The file is written: look at it.  This and the writing need nothing of the vault: the maker has stepped out (turn.h). */
+void handover_written(struct handover *h);
+/* Protect it, hand it over, audit that it was, and reply; unless the recording was destroyed meanwhile.  `told` (moved): what its
+ * maker says of it; see manifest.h.  The reply has it, and how it left. */
 enum rc handover_finish(struct handover *h, json_t *told, struct error *err) MUST_USE;
 /* Wipe what was made in memory; finished or not. */
 void handover_end(struct handover *h);

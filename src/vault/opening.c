@@ -15,6 +15,7 @@
 #define GCM_TAG       16
 #define CHUNK_PT_AT   1
 #define CHUNK_SSRC_AT 36
+#define WAY_BYTES     (1u << 20) /* of records between two turns */
 
 static const char *const format_names[] = { "wav", "flac", "opus", "pcap" };
 static const char *const track_names[] = { "caller", "callee" };
@@ -340,18 +341,48 @@ static enum rc use_record(const struct opened *x, const struct segment_record *r
 	return RC_OK;
 }
 
+enum rc opening_check(const struct opened *x, struct error *err)
+{
+	struct call *now = NULL;
+	const struct request *q = x->q;
+	enum rc rc = requests_check_asker(q, err);
+	if (rc == RC_OK)
+		rc = reindex_check(q->v, err);
+	if (rc == RC_OK)
+		rc = catalogue_get(q->v, &x->call->r.id, &now, err);
+	if (rc == RC_NOT_FOUND)
+		return error_set(err, RC_FAILED, "the recording was destroyed meanwhile");
+	if (rc == RC_OK && !access_sees(q, now))
+		rc = error_set(err, RC_REFUSED, "what you may was changed meanwhile: ask again");
+	call_row_free(now);
+	return rc;
+}
+
+/* The segment stays mapped meanwhile: what a purge makes of it is another file. */
+static enum rc give_way(const struct opened *x, uint64_t *bytes, struct error *err)
+{
+	if (*bytes < WAY_BYTES)
+		return RC_OK;
+	*bytes = 0;
+	vault_give_way(x->q->v);
+	return opening_check(x, err);
+}
+
 /* All records of the call, in order, held against what was taken in. */
 static enum rc use_records(const struct opened *x, const struct opening_use *use, struct error *err)
 {
 	struct segment_record r;
 	uint8_t digest[32] = { 0 };
-	uint64_t cursor = 0, n = 0;
+	uint64_t cursor = 0, n = 0, bytes = 0;
 	enum rc rc;
 	while ((rc = segment_call_next(x->segment, x->call->slot, &cursor, &r)) == RC_OK) {
 		segments_digest(digest, &r);
 		if (++n == x->call->records && memcmp(digest, x->call->digest, 32) != 0)
 			break;
 		rc = use_record(x, &r, use, err);
+		bytes += r.body_len;
+		if (rc == RC_OK)
+			rc = give_way(x, &bytes, err);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -378,14 +409,19 @@ static enum rc open_keys(struct opened *x, const struct secret *s, struct error 
 static enum rc use_recording(struct opened *x, const struct secret *secret,
 			     const struct opening_use *use, struct error *err)
 {
-	enum rc rc = segments_open(x->q->v, x->call->segment, &x->segment, err);
-	if (rc != RC_OK)
-		return rc == RC_NOT_FOUND ? RC_DAMAGED : rc;
-	rc = open_keys(x, secret, err);
+	char path[STORE_PATH];
+	if (segments_locate(x->q->v, x->call->segment, path) == SEGMENT_NOWHERE)
+		return error_set(err, RC_DAMAGED, "segment %s is gone", x->call->segment);
+	enum rc rc = segments_map(x->q->v, path, &x->segment, err);
 	if (rc != RC_OK)
 		return rc;
-	(void)call_row_open(x->call, &x->keys);
-	rc = use_records(x, use, err);
+	rc = open_keys(x, secret, err);
+	if (rc == RC_OK) {
+		(void)call_row_open(x->call, &x->keys);
+		rc = use_records(x, use, err);
+	}
+	segment_close(x->segment);
+	x->segment = NULL;
 	return rc == RC_OK ? use->finish(use->ctx, x, err) : rc;
 }
 
@@ -409,7 +445,8 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 		rc = use_recording(&x, &secret, use, err);
 	forget_bytes(&secret, sizeof secret);
 	struct error second;
-	if (rc != RC_OK &&
+	/* A refusal is told where all are. */
+	if (rc != RC_OK && rc != RC_REFUSED &&
 	    note(q, o, &id, rc == RC_DAMAGED ? "damaged" : "failed", err->text, &second) != RC_OK)
 		*err = second;
 	call_row_free(x.call);

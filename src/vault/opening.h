@@ -6,7 +6,7 @@
  *     -> the audio secret (the person's passphrase) -> audit entry, synced -> only now a chunk is unsealed
  *
  * A recording is all or nothing: a record altered, missing or out of the order in which it was taken in is damage,
- * not a gap.
+ * not a gap.  While it is read, others have their turn now and then; where one of them has destroyed it, nothing of it leaves.
  */
 #ifndef CALLSPAN_VAULT_OPENING_H
 #define CALLSPAN_VAULT_OPENING_H
@@ -48,7 +48,7 @@ struct opened {
 	const struct opening *o;
 	struct call *
 		call; /* owned by opening_run(); at the end with the media keys and digits of its records */
-	struct segment *segment; /* borrowed */
+	struct segment *segment; /* owned by opening_run(), while chunks are read */
 	struct call_keys keys;
 	struct { /* the audit entry that grants it */
 		uint64_t number;
@@ -66,7 +66,7 @@ struct opening_use {
 			 const uint8_t *body, size_t len, struct error *err);
 	/* A SIP message of the call; NULL: not wanted.  `m` is wiped after return. */
 	enum rc (*signalling)(void *ctx, const struct signalling_record *m, struct error *err);
-	/* All chunks were there and whole: hand out what came of them. */
+	/* All chunks were there and whole: hand out what came of them.  Where it has stepped out (turn.h): opening_check(). */
 	enum rc (*finish)(void *ctx, const struct opened *x, struct error *err);
 };
 
@@ -81,6 +81,9 @@ enum rc opening_run(const struct request *q, const struct opening *o, const char
 /* One more audit entry of an opening. */
 enum rc opening_audit(const struct opened *x, const char *outcome, const char *detail,
 		      struct error *err) MUST_USE;
+
+/* After others had their turn: is the recording still there, and may the asker still know of it?  RC_FAILED, RC_REFUSED. */
+enum rc opening_check(const struct opened *x, struct error *err) MUST_USE;
 
 /* Names by index, for the audit's detail. */
 const char *opening_format_name(enum opening_format f);

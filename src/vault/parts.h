@@ -206,6 +206,8 @@ enum rc people_take_audio(const struct person *p, const struct seal_pair *own,
 			  struct seal_pair *audio, struct error *err) MUST_USE;
 bool people_same_keys(const struct person *a, const struct person *b);
 
+struct request; /* requests.h */
+
 /* ---- audit.c ------------------------------------------------------------------------------- */
 
 struct audit_entry {
@@ -267,9 +269,11 @@ enum rc audit_write(struct vault *v, const struct audit_entry *e, struct error *
 enum rc audit_anchor(struct vault *v, struct error *err) MUST_USE;
 /* The same when an hour has passed since the last: after each request, and by the service's timer. */
 enum rc audit_hourly(struct vault *v, struct error *err) MUST_USE;
-/* Each entry in order along the chain, until `each` returns false; pointers in `e` are borrowed until it returns. */
+/* Each entry in order along the chain, until `each` returns false; pointers in `e` are borrowed until it returns.  With a
+ * request (else NULL) others have their turn now and then: `each` sees the entries that there were at the beginning. */
 typedef bool (*audit_each)(void *ctx, const struct audit_entry *e, const uint8_t hash[32]);
-enum rc audit_walk(struct vault *v, audit_each each, void *ctx, struct error *err) MUST_USE;
+enum rc audit_walk(struct vault *v, const struct request *q, audit_each each, void *ctx,
+		   struct error *err) MUST_USE;
 /* Entries as they lie there, from a number on (0: from the end concerned), up or down; hash is NULL. */
 enum rc audit_read(struct vault *v, uint64_t from, bool down, audit_each each, void *ctx,
 		   struct error *err) MUST_USE;
@@ -380,10 +384,11 @@ enum rc catalogue_get(struct vault *v, const struct uuid *id, struct call **out,
 enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **out,
 			struct error *err) MUST_USE;
 /* Every call that began from `since` to `until`, both included, oldest first.  `each` borrows it, its sealed part unopened, and
- * ends the walk with RC_END, which is then RC_OK, or with a failure. */
+ * ends the walk with RC_END, which is then RC_OK, or with a failure.  With a request others have their turn in between
+ * (requests_rest), and calls may go meanwhile; NULL: all in one turn. */
 typedef enum rc (*catalogue_each)(void *ctx, struct call *c, struct error *err);
-enum rc catalogue_walk(struct vault *v, int64_t since_us, int64_t until_us, catalogue_each each,
-		       void *ctx, struct error *err) MUST_USE;
+enum rc catalogue_walk(struct vault *v, const struct request *q, int64_t since_us, int64_t until_us,
+		       catalogue_each each, void *ctx, struct error *err) MUST_USE;
 /* Open its sealed part by its slot, where that still can be (c->opened tells). */
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */

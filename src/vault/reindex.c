@@ -200,7 +200,7 @@ static void save_trail(struct making *m)
 	struct audit_verdict verdict;
 	unsigned long rows = 0;
 	m->trail = audit_load(m->v, &ignored) == RC_OK && m->v->head.number && !m->v->head.owed &&
-		   audit_check(m->v, NULL, 0, &verdict, &ignored) == RC_OK &&
+		   audit_check(m->v, NULL, NULL, 0, &verdict, &ignored) == RC_OK &&
 		   copy_family(m, m->v->index, INDEX_AUDIT, &rows) &&
 		   copy_family(m, m->v->index, INDEX_META, &rows);
 	if (m->trail)

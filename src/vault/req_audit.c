@@ -2,7 +2,8 @@
  * Copyright The callspan authors */
 /* req_audit.c: the audit trail as replies: listed, checked, anchored, exported.
  *
- * A list shows entries as they lie there and costs what it shows; that they are what was written, audit-verify tells.
+ * A list shows entries as they lie there and costs what it shows; that they are what was written, audit-verify tells.  It rests
+ * after each page (turn.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 #define DAY_US      (INT64_C(86400) * 1000000)
 #define BEYOND      10000
 #define ID_AT_LEAST 8
+#define PAGE        1000 /* entries between two turns */
 
 /* SHA-256 of the PEM that openssl reads: by it people know the key that signs heads. */
 static void key_hash(const struct vault *v, char hex[65])
@@ -51,8 +53,10 @@ struct listing {
 	const char *person, *action, *call; /* NULL: any */
 	size_t limit;                       /* 0: all */
 	uint64_t from, before; /* the first to be shown; those below this number, 0: all */
-	size_t count;
+	size_t count, printed;
 	unsigned beyond; /* entries in a row that are older than is asked for */
+	uint64_t at;     /* where the next page begins; 0: there is none */
+	unsigned looked; /* at so many entries of this page */
 };
 
 static bool text_is(const char *wanted, const char *text)
@@ -72,6 +76,30 @@ static bool matches(const struct listing *l, const struct audit_entry *e)
 	       (!l->call || strncmp(id, l->call, strlen(l->call)) == 0);
 }
 
+/* Was that the page's last entry?  The next page begins with `next`. */
+static bool page_ends(struct listing *l, uint64_t next)
+{
+	bool ends = ++l->looked >= PAGE;
+	l->at = ends ? next : 0;
+	return ends;
+}
+
+static enum rc read_pages(struct listing *l, uint64_t from, bool down, audit_each each,
+			  struct error *err)
+{
+	struct vault *v = l->q->v;
+	enum rc rc = audit_read(v, from, down, each, l, err);
+	while (rc == RC_OK && l->at) {
+		from = l->at;
+		l->at = l->looked = 0;
+		rc = requests_rest(l->q, err);
+		if (rc == RC_OK)
+			rc = audit_read(v, from, down, each, l, err);
+	}
+	l->at = l->looked = 0;
+	return rc;
+}
+
 /* Down from the newest: which is the oldest that is shown?  Entries are in order of time but for clocks that were set: a day
  * and many entries further nothing is looked for. */
 static bool look_back(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
@@ -83,18 +111,19 @@ static bool look_back(void *ctx, const struct audit_entry *e, const uint8_t hash
 		l->from = e->number;
 		l->count++;
 	}
-	return l->beyond < BEYOND && (!l->limit || l->count < l->limit);
+	bool more = l->beyond < BEYOND && (!l->limit || l->count < l->limit);
+	return more && !page_ends(l, e->number - 1);
 }
 
 static bool print_entry(void *ctx, const struct audit_entry *e, const uint8_t hash[32])
 {
-	const struct listing *l = ctx;
+	struct listing *l = ctx;
 	char call[UUID_TEXT];
 	(void)hash;
-	if (l->before && e->number >= l->before)
+	if ((l->before && e->number >= l->before) || (l->limit && l->printed >= l->limit))
 		return false;
 	if (!matches(l, e))
-		return true;
+		return !page_ends(l, e->number + 1);
 	json_t *o = json_object();
 	json_object_set_new(o, "number", json_integer((json_int_t)e->number));
 	json_object_set_new(o, "time", call_json_time(e->time_us));
@@ -107,7 +136,8 @@ static bool print_entry(void *ctx, const struct audit_entry *e, const uint8_t ha
 	json_object_set_new(o, "reference", call_json_text(e->reference));
 	json_object_set_new(o, "outcome", call_json_text(e->outcome));
 	json_object_set_new(o, "detail", call_json_text(e->detail));
-	return requests_reply(l->q, o);
+	l->printed++;
+	return requests_reply(l->q, o) && !page_ends(l, e->number + 1);
 }
 
 static enum rc read_filters(const struct request *q, struct listing *l, struct error *err)
@@ -137,11 +167,11 @@ enum rc req_audit_list(const struct request *q, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	if (l.limit || l.since_us > 0) {
-		rc = audit_read(q->v, l.before ? l.before - 1 : 0, true, look_back, &l, err);
+		rc = read_pages(&l, l.before ? l.before - 1 : 0, true, look_back, err);
 		if (rc != RC_OK || !l.count)
 			return rc;
 	}
-	return audit_read(q->v, l.from, false, print_entry, &l, err);
+	return read_pages(&l, l.from, false, print_entry, err);
 }
 
 /* ---- verify ---------------------------------------------------------------------------------------------- */
@@ -216,7 +246,7 @@ enum rc req_audit_verify(const struct request *q, struct error *err)
 	struct audit_verdict verdict;
 	enum rc rc = read_given(q, &noted, err);
 	if (rc == RC_OK)
-		rc = audit_check(q->v, noted.heads, noted.count, &verdict, err);
+		rc = audit_check(q->v, q, noted.heads, noted.count, &verdict, err);
 	free(noted.heads);
 	if (rc != RC_OK)
 		return rc;
@@ -302,8 +332,9 @@ static bool write_entry(void *ctx, const struct audit_entry *e, const uint8_t ha
 	return !ferror(w->to);
 }
 
-static enum rc write_trail(struct vault *v, struct writing *w, struct error *err)
+static enum rc write_trail(const struct request *q, struct writing *w, struct error *err)
 {
+	struct vault *v = q->v;
 	char pem[SIGN_PEM], *heads;
 	enum rc rc = heads_read(v, &heads, err);
 	if (rc != RC_OK)
@@ -312,7 +343,7 @@ static enum rc write_trail(struct vault *v, struct writing *w, struct error *err
 	next_line(w);
 	sign_public_pem(v->keys.heads.public_key, pem);
 	fprintf(w->to, "callspan audit export 1\n%s", pem);
-	rc = audit_walk(v, write_entry, w, err);
+	rc = audit_walk(v, q, write_entry, w, err);
 	write_anchors(w, UINT64_MAX);
 	free(heads);
 	if ((fflush(w->to) != 0 || ferror(w->to)) && rc == RC_OK)
@@ -333,7 +364,7 @@ static enum rc write_export(const struct request *q, int fd, struct writing *w, 
 	/* Signed up to its end. */
 	enum rc rc = audit_anchor(q->v, err);
 	if (rc == RC_OK)
-		rc = write_trail(q->v, w, err);
+		rc = write_trail(q, w, err);
 	(void)fclose(w->to);
 	return rc;
 }
@@ -363,7 +394,9 @@ enum rc req_audit_export(const struct request *q, struct error *err)
 			*err = second;
 		return rc;
 	}
+	vault_step_out(q->v);
 	disk_hash(fd, &bytes, hash);
+	vault_step_in(q->v);
 	snprintf(detail, sizeof detail, "entries=%" PRIu64 "%s%s", w.entries,
 		 *hash ? " sha256=" : "", hash);
 	rc = note(q, "audit-export", "done", detail, err);

@@ -161,9 +161,9 @@ static enum rc walk(const struct request *q, const struct call_filter *w, const 
 	enum rc rc = walk_page(q, w, r, key, w->has_before, err);
 	while (rc == RC_OK) {
 		drop_calls(f);
-		if (!requests_rest(q))
-			return error_set(err, RC_FAILED, "the caller has gone");
-		rc = walk_page(q, w, r, key, true, err);
+		rc = requests_rest(q, err);
+		if (rc == RC_OK)
+			rc = walk_page(q, w, r, key, true, err);
 	}
 	return rc == RC_END ? RC_OK : rc;
 }
@@ -267,20 +267,22 @@ static bool print_call(const struct request *q, struct call *c)
 static enum rc print(const struct request *q, struct found *f, struct error *err)
 {
 	bool more = true;
-	for (size_t i = f->count, n = 1; i-- > 0 && more; n++) {
+	enum rc rc = RC_OK;
+	for (size_t i = f->count, n = 1; i-- > 0 && more && rc == RC_OK; n++) {
 		struct call *c = f->calls[i].call;
 		f->calls[i].call = NULL;
-		enum rc rc = c ? RC_OK : catalogue_get(q->v, &f->calls[i].at.id, &c, err);
+		rc = c ? RC_OK : catalogue_get(q->v, &f->calls[i].at.id, &c, err);
 		if (rc != RC_OK && rc != RC_NOT_FOUND)
 			return rc;
 		if (rc == RC_OK)
 			more = print_call(q, c);
-		if (n % OPEN_PAGE)
+		rc = RC_OK;
+		if (n % OPEN_PAGE || !more)
 			continue;
 		drop_calls(f);
-		more = more && requests_rest(q);
+		rc = requests_rest(q, err);
 	}
-	return RC_OK;
+	return rc;
 }
 
 static bool print_at_once(void *ctx, struct call *c)

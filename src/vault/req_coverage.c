@@ -171,7 +171,7 @@ enum rc req_coverage(const struct request *q, struct error *err)
 	if (rc == RC_OK)
 		rc = read_gap(q, &a.gap, err);
 	if (rc == RC_OK)
-		rc = catalogue_walk(q->v, a.since_us, a.until_us, look_at, &a, err);
+		rc = catalogue_walk(q->v, q, a.since_us, a.until_us, look_at, &a, err);
 	if (rc == RC_OK)
 		sum_up(&a);
 	return rc;

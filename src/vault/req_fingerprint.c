@@ -136,11 +136,15 @@ static enum rc reply(void *ctx, const struct opened *x, struct error *err)
 	struct prints *p = ctx;
 	json_t *streams = json_array();
 	ASSERT(streams);
+	vault_step_out(x->q->v);
 	for (size_t i = 0; i < p->count; i++) {
 		json_t *one = to_json(&p->at[i]);
 		ASSERT(one && json_array_append_new(streams, one) == 0);
 	}
-	enum rc rc = opening_audit(x, "done", NULL, err);
+	vault_step_in(x->q->v);
+	enum rc rc = opening_check(x, err);
+	if (rc == RC_OK)
+		rc = opening_audit(x, "done", NULL, err);
 	if (rc == RC_OK)
 		requests_reply(x->q, json_pack("{s:o}", "streams", json_incref(streams)));
 	json_decref(streams);

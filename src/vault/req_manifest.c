@@ -52,13 +52,13 @@ static bool look_at(void *ctx, const struct audit_entry *e, const uint8_t hash[3
 	return false;
 }
 
-static enum rc find_entry(struct vault *v, const json_t *m, bool *lost, struct error *err)
+static enum rc find_entry(const struct request *q, const json_t *m, bool *lost, struct error *err)
 {
 	struct sought s = {
 		.manifest = m,
 		.number = (uint64_t)json_integer_value(manifest_at(m, "audit.entry")),
 	};
-	enum rc rc = audit_walk(v, look_at, &s, err);
+	enum rc rc = audit_walk(q->v, q, look_at, &s, err);
 	*lost = s.lost;
 	if (rc != RC_OK || s.lost || s.same)
 		return rc;
@@ -80,7 +80,7 @@ enum rc req_verify_export(const struct request *q, struct error *err)
 	enum rc rc = manifest_read(text, strlen(text), q->v->keys.heads.public_key, &m, key, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = find_entry(q->v, m, &lost, err);
+	rc = find_entry(q, m, &lost, err);
 	if (rc == RC_OK)
 		requests_reply(q, json_pack("{s:O, s:s}", "entry", manifest_at(m, "audit.entry"),
 					    "audit", lost ? "lost" : "found"));

@@ -109,11 +109,20 @@ static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 			err, RC_FAILED,
 			"nothing to export: no audio was recorded, and no signalling kept");
 	enum rc rc = handover_begin(&out, x, err);
+	if (rc != RC_OK)
+		return rc;
+	vault_step_out(x->q->v);
+	rc = pcap_file_write(p->file, out.fd, err);
 	if (rc == RC_OK)
-		rc = pcap_file_write(p->file, out.fd, err);
+		handover_written(&out);
+	vault_step_in(x->q->v);
 	if (rc == RC_OK)
 		rc = handover_finish(&out, told(p), err);
+	vault_step_out(x->q->v); /* there is much to wipe */
 	handover_end(&out);
+	pcap_file_free(p->file);
+	p->file = NULL;
+	vault_step_in(x->q->v);
 	return rc;
 }
 

@@ -183,10 +183,16 @@ static enum rc hand_out(void *ctx, const struct opened *x, struct error *err)
 	rc = make_sound(h, x, &from, err);
 	if (rc == RC_OK)
 		rc = give(h, x, from, out.fd, err);
+	if (rc == RC_OK && !x->o->play)
+		handover_written(&out);
 	vault_step_in(x->q->v);
 	if (rc == RC_OK)
 		rc = finish(h, x, from, &out, err);
+	vault_step_out(x->q->v); /* there is much to wipe */
 	handover_end(&out);
+	timeline_free(h->timeline);
+	h->timeline = NULL;
+	vault_step_in(x->q->v);
 	return rc;
 }
 

@@ -235,8 +235,8 @@ static enum rc consider(void *ctx, struct call *c, struct error *err)
 static enum rc walk(struct drawing *d, struct error *err)
 {
 	const struct sample *s = d->s;
-	return catalogue_walk(d->q->v, s->since_us, s->until_us ? s->until_us : INT64_MAX, consider,
-			      d, err);
+	return catalogue_walk(d->q->v, NULL, s->since_us, s->until_us ? s->until_us : INT64_MAX,
+			      consider, d, err);
 }
 
 /* ---- the draw --------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,9 @@
 
 #define MISSING_NAMES 10 /* that are told */
 #define DAY_US        (INT64_C(86400) * 1000000)
+#define PAGE          1000 /* timers between two turns */
+#define SEGMENTS      100  /* segments between two turns */
+#define TIME_KEY      24
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
@@ -47,27 +50,53 @@ static int64_t end_of_times(struct vault *v, bool last)
 }
 
 /* Timers that have run out, or do so within a day. */
-static enum rc tally_timers(struct vault *v, struct tally *t, struct error *err)
+static enum rc tally_timer(struct vault *v, const uint8_t key[TIME_KEY], int64_t now,
+			   struct tally *t, struct error *err)
 {
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_EXPIRY, NULL, 0, false);
+	struct uuid id;
+	bool held = false;
+	t->expiring++;
+	if (catalogue_from_be64(key) > now)
+		return RC_OK;
+	t->due++;
+	memcpy(id.b, key + 8, sizeof id.b);
+	enum rc rc = holds_held(v, &id, &held, err);
+	t->held_past += held;
+	return rc;
+}
+
+/* Those behind `seen` (all zero: from the first on), which becomes the last one seen.  RC_END: that was the last page. */
+static enum rc timers_page(struct vault *v, uint8_t seen[TIME_KEY], int64_t now, struct tally *t,
+			   struct error *err)
+{
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
-	int64_t now = vault_now_us(v);
 	enum rc rc = RC_OK;
-	while (rc == RC_OK && index_cursor_next(c, &key, &key_len, &value, &value_len) &&
-	       key_len == 24 && catalogue_from_be64(key) < now + DAY_US) {
-		struct uuid id;
-		bool held = false;
-		t->expiring++;
-		if (catalogue_from_be64(key) > now)
-			continue;
-		t->due++;
-		memcpy(id.b, key + 8, sizeof id.b);
-		rc = holds_held(v, &id, &held, err);
-		t->held_past += held;
+	struct index_cursor *c = index_cursor_new(v->index, INDEX_EXPIRY, seen, TIME_KEY, false);
+	for (unsigned n = 0; rc == RC_OK && n < PAGE; n++) {
+		if (!index_cursor_next(c, &key, &key_len, &value, &value_len) ||
+		    key_len != TIME_KEY || catalogue_from_be64(key) >= now + DAY_US) {
+			rc = RC_END;
+		} else if (memcmp(key, seen, TIME_KEY) != 0) {
+			memcpy(seen, key, TIME_KEY);
+			rc = tally_timer(v, key, now, t, err);
+		}
 	}
 	index_cursor_free(c);
 	return rc;
+}
+
+static enum rc tally_timers(const struct request *q, struct tally *t, struct error *err)
+{
+	uint8_t seen[TIME_KEY] = { 0 };
+	int64_t now = vault_now_us(q->v);
+	enum rc rc = timers_page(q->v, seen, now, t, err);
+	while (rc == RC_OK) {
+		rc = requests_rest(q, err);
+		if (rc == RC_OK)
+			rc = timers_page(q->v, seen, now, t, err);
+	}
+	return rc == RC_END ? RC_OK : rc;
 }
 
 /* Calls of a segment that is being written, or was not closed in order: of all others everything is known. */
@@ -107,6 +136,8 @@ static enum rc tally_segment(struct vault *v, const char *name, struct tally *t,
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		return rc;
 	bool there = segments_locate(v, name, path) != SEGMENT_NOWHERE;
+	if (!there && rc == RC_NOT_FOUND)
+		return RC_OK; /* removed since the names were read */
 	if (there)
 		(void)disk_is_file(path, &size);
 	t->calls += (json_int_t)row.calls;
@@ -122,15 +153,18 @@ static enum rc tally_segment(struct vault *v, const char *name, struct tally *t,
 	return tally_unsettled(v, name, t, err);
 }
 
-static enum rc tally_segments(struct vault *v, struct tally *t, struct error *err)
+static enum rc tally_segments(const struct request *q, struct tally *t, struct error *err)
 {
 	char **names;
 	size_t count;
-	enum rc rc = segments_names(v, &names, &count, err);
+	enum rc rc = segments_names(q->v, &names, &count, err);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < count && rc == RC_OK; i++)
-		rc = tally_segment(v, names[i], t, err);
+	for (size_t i = 0; i < count && rc == RC_OK; i++) {
+		rc = tally_segment(q->v, names[i], t, err);
+		if (rc == RC_OK && i % SEGMENTS == SEGMENTS - 1)
+			rc = requests_rest(q, err);
+	}
 	segments_names_free(names, count);
 	return rc;
 }
@@ -257,10 +291,10 @@ static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 {
 	json_t *names = json_array();
 	struct tally t = { .missing_names = names };
-	enum rc rc = tally_segments(q->v, &t, err);
+	enum rc rc = tally_segments(q, &t, err);
 	json_object_set_new(o, "missing_segments", names);
 	if (rc == RC_OK)
-		rc = tally_timers(q->v, &t, err);
+		rc = tally_timers(q, &t, err);
 	if (rc == RC_OK)
 		rc = hold_walk(q->v, false, tally_hold, &t, err);
 	if (rc != RC_OK)
@@ -330,7 +364,7 @@ enum rc req_reindex(const struct request *q, struct error *err)
 	if (rc == RC_OK)
 		rc = ingest_run(q->v, NULL, err);
 	if (rc == RC_OK)
-		rc = tally_segments(q->v, &t, err);
+		rc = tally_segments(q, &t, err);
 	if (rc != RC_OK)
 		return rc;
 	requests_reply(q, json_pack("{s:I, s:I}", "calls", t.calls, "segments", t.open + t.closed));

@@ -7,6 +7,9 @@
  *   the vault's memory of it: there, as long and with the same last attest as when it was closed
  *   its keys          every sealed record opens (audio too, where the audio secret is at hand)
  *   the index         each call's digest is that of its row, and that of its entry in the audit trail
+ *
+ * The first and the third are read while others have their turn (turn.h).  Where these have changed what is remembered of the
+ * segment meanwhile (more was taken in, some of it destroyed, it was written anew), it is read again, alone.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -37,6 +40,11 @@ struct check {
 	bool live;
 	uint8_t last_attest[32];
 	bool has_last_attest;
+	struct {
+		struct seal_pair metadata, audio;
+		bool has_audio;
+		uint8_t signer[32];
+	} keys; /* as they were when it was read */
 	struct slot_check *slots;
 	uint32_t slots_count;
 	uint64_t calls; /* found by their slots, or destroyed */
@@ -62,9 +70,9 @@ static void open_slot(struct check *k, uint32_t n)
 {
 	struct slot_check *slot = &k->slots[n];
 	struct error why;
-	const struct seal_pair *audio = k->v->keys.has_audio ? &k->v->keys.audio : NULL;
+	const struct seal_pair *audio = k->keys.has_audio ? &k->keys.audio : NULL;
 	slot->tried = true;
-	enum rc rc = segment_keys(k->s, n, audio, &k->v->keys.metadata, &slot->keys, &why);
+	enum rc rc = segment_keys(k->s, n, audio, &k->keys.metadata, &slot->keys, &why);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		found(k, why.text);
 }
@@ -216,6 +224,7 @@ static enum rc check_calls(struct check *k, struct error *err)
 static void reset(struct check *k)
 {
 	segment_close(k->s);
+	forget_bytes(&k->keys, sizeof k->keys);
 	for (uint32_t i = 0; i < k->slots_count; i++)
 		forget_bytes(&k->slots[i].keys, sizeof k->slots[i].keys);
 	free(k->slots);
@@ -226,7 +235,50 @@ static void reset(struct check *k)
 	k->what[0] = '\0';
 }
 
-static enum rc check_once(struct check *k, struct error *err)
+static void take_keys(struct check *k)
+{
+	const struct secrets *now = &k->v->keys;
+	k->keys.metadata = now->metadata;
+	k->keys.audio = now->audio;
+	k->keys.has_audio = now->has_audio;
+	memcpy(k->keys.signer, segments_signer(k->v, k->s), sizeof k->keys.signer);
+}
+
+/* What takes long, and nothing of the vault. */
+static void read_segment(struct check *k)
+{
+	if (segment_verify(k->s, k->keys.signer, &k->report) != RC_OK)
+		found(k, k->report.what);
+	check_records(k);
+}
+
+/* In all that the segment is held against. */
+static bool same_row(const struct segment_row *a, const struct segment_row *b)
+{
+	return a->cursor == b->cursor && a->records == b->records && a->calls == b->calls &&
+	       a->live_bytes == b->live_bytes && a->done == b->done && a->damaged == b->damaged &&
+	       a->rewritten == b->rewritten && a->pending == b->pending &&
+	       a->closed_bytes == b->closed_bytes && a->closed_keys_bytes == b->closed_keys_bytes;
+}
+
+/* While others have their turn.  False: they have changed what it must fit. */
+static bool read_outside(struct check *k)
+{
+	struct segment_row now;
+	struct error ignored;
+	vault_step_out(k->v);
+	read_segment(k);
+	vault_step_in(k->v);
+	enum rc rc = segments_get(k->v, k->name, &now, &ignored);
+	const struct secrets *s = &k->v->keys;
+	return (rc == RC_OK || rc == RC_NOT_FOUND) && same_row(&now, &k->row) &&
+	       segments_locate(k->v, k->name, NULL) == k->place &&
+	       memcmp(&s->metadata, &k->keys.metadata, sizeof s->metadata) == 0 &&
+	       memcmp(&s->audio, &k->keys.audio, sizeof s->audio) == 0;
+}
+
+/* RC_AGAIN: it was read while others changed it. */
+static enum rc check_once(struct check *k, bool outside, struct error *err)
 {
 	char path[STORE_PATH];
 	k->place = segments_locate(k->v, k->name, path);
@@ -247,9 +299,11 @@ static enum rc check_once(struct check *k, struct error *err)
 	if (rc != RC_OK)
 		return rc;
 	k->live = segment_is_live(k->s);
-	if (segment_verify(k->s, segments_signer(k->v, k->s), &k->report) != RC_OK)
-		found(k, k->report.what);
-	check_records(k);
+	take_keys(k);
+	if (!outside)
+		read_segment(k);
+	else if (!read_outside(k))
+		return RC_AGAIN;
 	check_memory(k);
 	return check_calls(k, err);
 }
@@ -263,17 +317,23 @@ static enum rc clear_damage(struct check *k, struct error *err)
 	return audit_commit(k->v, b, err);
 }
 
-/* While its writer works, a fault must show again before it counts. */
+/* While its writer works, a fault must show again before it counts.  RC_NOT_FOUND: a purge has removed it since its name was
+ * read. */
 static enum rc check_segment(struct check *k, struct error *err)
 {
-	enum rc rc = segments_get(k->v, k->name, &k->row, err);
-	if (rc != RC_OK && rc != RC_NOT_FOUND)
-		return rc;
+	enum rc rc;
 	int tries = 0;
+	bool outside = true;
 	do {
 		reset(k);
-		rc = check_once(k, err);
-	} while (rc == RC_OK && k->what[0] && k->live && ++tries < LIVE_TRIES);
+		rc = segments_get(k->v, k->name, &k->row, err);
+		if (rc == RC_NOT_FOUND && segments_locate(k->v, k->name, NULL) == SEGMENT_NOWHERE)
+			return rc;
+		if (rc != RC_OK && rc != RC_NOT_FOUND)
+			return rc;
+		rc = check_once(k, outside, err);
+		outside = outside && rc != RC_AGAIN;
+	} while (rc == RC_AGAIN || (rc == RC_OK && k->what[0] && k->live && ++tries < LIVE_TRIES));
 	if (rc != RC_OK || !k->row.damaged)
 		return rc;
 	if (!k->what[0] && k->row.done && k->row.closed_bytes)
@@ -295,9 +355,17 @@ static bool reply_segment(const struct request *q, const struct check *k)
 			  (bool)k->row.unattested_tail));
 }
 
-static void reply_call(const struct request *q, struct check *k, const struct call *c)
+/* As it is known by now. */
+static enum rc reply_call(const struct request *q, struct check *k, const struct uuid *call,
+			  struct error *err)
 {
 	char id[UUID_TEXT], digest[65];
+	struct call *c;
+	enum rc rc = catalogue_get(k->v, call, &c, err);
+	if (rc == RC_NOT_FOUND)
+		return error_set(err, RC_FAILED, "the recording was destroyed meanwhile");
+	if (rc != RC_OK)
+		return rc;
 	const char *fault = "its segment cannot be read";
 	if (c->slot < k->slots_count)
 		fault = call_fault(k, c, &k->slots[c->slot]);
@@ -308,6 +376,8 @@ static void reply_call(const struct request *q, struct check *k, const struct ca
 		       json_pack("{s:s, s:s, s:b, s:o, s:b, s:s}", "call", uuid_text(&c->r.id, id),
 				 "segment", k->name, "ok", !fault, "what", call_json_text(fault),
 				 "attested", c->attested, "digest", digest));
+	call_row_free(c);
+	return RC_OK;
 }
 
 /* ---- all of them, or that of one call ---------------------------------------------------------------------------- */
@@ -317,21 +387,21 @@ struct verdict {
 	char first[sizeof(((struct check *)0)->what) + SEGMENT_NAME];
 };
 
-static enum rc verify_one(const struct request *q, const char *name, const struct call *c,
+static enum rc verify_one(const struct request *q, const char *name, const struct uuid *call,
 			  struct verdict *sum, struct error *err)
 {
 	struct check k = { .v = q->v, .name = name };
 	enum rc rc = check_segment(&k, err);
-	if (rc == RC_OK) {
+	bool removed = rc == RC_NOT_FOUND;
+	if (rc == RC_OK)
 		(void)reply_segment(q, &k);
-		if (c)
-			reply_call(q, &k, c);
-		sum->segments++;
-		if (k.what[0] && !sum->damaged++)
-			snprintf(sum->first, sizeof sum->first, "%s: %s", name, k.what);
-	}
+	if ((rc == RC_OK || removed) && call)
+		rc = reply_call(q, &k, call, err);
+	sum->segments += !removed;
+	if (rc == RC_OK && k.what[0] && !sum->damaged++)
+		snprintf(sum->first, sizeof sum->first, "%s: %s", name, k.what);
 	reset(&k);
-	return rc;
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 static enum rc verify_call(const struct request *q, const char *text, struct verdict *sum,
@@ -341,7 +411,7 @@ static enum rc verify_call(const struct request *q, const char *text, struct ver
 	enum rc rc = access_call(q, text, &c, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = verify_one(q, c->segment, c, sum, err);
+	rc = verify_one(q, c->segment, &c->r.id, sum, err);
 	call_row_free(c);
 	return rc;
 }
@@ -353,8 +423,12 @@ enum rc req_verify(const struct request *q, struct error *err)
 	char **names = NULL;
 	size_t count = 0;
 	enum rc rc = id ? verify_call(q, id, &sum, err) : segments_names(q->v, &names, &count, err);
-	for (size_t i = 0; i < count && rc == RC_OK; i++)
-		rc = verify_one(q, names[i], NULL, &sum, err);
+	for (size_t i = 0; i < count && rc == RC_OK; i++) {
+		if (i)
+			rc = requests_rest(q, err);
+		if (rc == RC_OK)
+			rc = verify_one(q, names[i], NULL, &sum, err);
+	}
 	segments_names_free(names, count);
 	if (rc == RC_OK && sum.damaged)
 		rc = error_set(err, RC_DAMAGED,

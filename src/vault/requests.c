@@ -214,14 +214,21 @@ enum rc requests_check_asker(const struct request *q, struct error *err)
 	return error_set(err, RC_REFUSED, "what you may was changed meanwhile: ask again");
 }
 
-bool requests_rest(const struct request *q)
+bool requests_abandoned(const struct request *q)
 {
-	const volatile int *stop = q->who->stop;
+	return q->who->stop && __atomic_load_n(q->who->stop, __ATOMIC_RELAXED);
+}
+
+enum rc requests_rest(const struct request *q, struct error *err)
+{
 	vault_step_out(q->v);
 	if (q->who->rest)
 		q->who->rest(q->ctx);
 	vault_step_in(q->v);
-	return is_who_asked(q) && (!stop || !__atomic_load_n(stop, __ATOMIC_RELAXED));
+	if (requests_abandoned(q))
+		return error_set(err, RC_FAILED, "the caller has gone");
+	enum rc rc = requests_check_asker(q, err);
+	return rc == RC_OK ? reindex_check(q->v, err) : rc;
 }
 
 const char *requests_text(const struct request *q, const char *member)

@@ -22,9 +22,11 @@ struct request {
 };
 /* Hand one object to the caller and free it; false: no more are wanted. */
 bool requests_reply(const struct request *q, json_t *object);
-/* Between the pages of a long reply: others have their turn, and a slow caller is waited for (turn.h).  False: the
- * caller has gone. */
-bool requests_rest(const struct request *q);
+/* In the middle of what takes long: others have their turn, and a slow caller is waited for (turn.h).  RC_FAILED: the caller
+ * has gone, or there is no whole index; RC_REFUSED: as below. */
+enum rc requests_rest(const struct request *q, struct error *err) MUST_USE;
+/* The caller has gone. */
+bool requests_abandoned(const struct request *q);
 /* After others had their turn: may the asker still do what they might before, and has their passphrase not changed where it
  * was tried?  RC_REFUSED. */
 enum rc requests_check_asker(const struct request *q, struct error *err) MUST_USE;

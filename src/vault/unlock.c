@@ -28,17 +28,12 @@ static char *free_place(const char *person)
 	return found;
 }
 
-static bool has_gone(const struct request *q)
-{
-	return q->who->stop && __atomic_load_n(q->who->stop, __ATOMIC_RELAXED);
-}
-
 /* NULL: the caller has gone. */
 static char *take_place(const struct request *q)
 {
 	char *place;
 	pthread_mutex_lock(&lock);
-	while (!(place = free_place(q->person.name)) && !has_gone(q)) {
+	while (!(place = free_place(q->person.name)) && !requests_abandoned(q)) {
 		struct timespec until;
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += LOOK_NS;

@@ -51,7 +51,7 @@ static void put_entry(struct test_vault *t, uint64_t number, const uint8_t *valu
 static enum rc check(struct test_vault *t)
 {
 	struct audit_verdict verdict;
-	return audit_check(t->v, NULL, 0, &verdict, &t->err);
+	return audit_check(t->v, NULL, NULL, 0, &verdict, &t->err);
 }
 
 static void write_entry(struct test_vault *t, const char *action)
