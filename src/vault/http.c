@@ -52,6 +52,8 @@ struct exchange {
 
 /* ---- connections --------------------------------------------------------------------------------------------- */
 
+/* The fewer are free, the fewer one person may have, so that they come to an end for those who have some before they do for those
+ * who have none. */
 static bool too_many(const struct http *h, const struct work_caller *who)
 {
 	unsigned roots = 0, others = 0, theirs = 0;
@@ -59,10 +61,12 @@ static bool too_many(const struct http *h, const struct work_caller *who)
 		*(c->who.uid == 0 ? &roots : &others) += 1;
 		theirs += work_share(&c->who) == work_share(who);
 	}
-	if (roots + others >= HTTP_CONNECTIONS)
+	unsigned kept = roots < HTTP_OF_ROOT && who->uid != 0 ? HTTP_OF_ROOT : roots;
+	if (kept + others >= HTTP_CONNECTIONS)
 		return true;
-	return who->uid != 0 &&
-	       (theirs >= HTTP_OF_ONE || others >= HTTP_CONNECTIONS - HTTP_OF_ROOT);
+	unsigned free_ones = HTTP_CONNECTIONS - kept - others;
+	return who->uid != 0 && theirs &&
+	       (theirs >= HTTP_OF_ONE || theirs * HTTP_PART >= free_ones);
 }
 
 static void forget_client(struct http *h, const struct client *c)

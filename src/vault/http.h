@@ -15,6 +15,8 @@
 #define HTTP_OF_ROOT                                                                               \
 	16 /* ... of which root alone has so many: whoever looks after the machine gets in */
 #define HTTP_OF_ONE 32 /* of one person, or of all without a name; root has no such limit */
+#define HTTP_PART                                                                                  \
+	4 /* ... and who has some gets more only while they have less than this part of the free ones */
 
 struct http;
 /* w: borrowed */

@@ -289,6 +289,39 @@ def hostile_clients_hinder_nobody(bench):
     store.verify()
 
 
+HOLD = """
+import socket, sys
+held = []
+for n in range(32):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    held.append(s)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@test
+def eight_users_leave_room_for_others(bench):
+    if os.geteuid() != 0:
+        raise Skip("needs root, to become other users")
+    store = bench.store(init=False)
+    store.callspan("init", "--policy", "lab", "--unattended", "--controller", "daemon")
+    store.record(CAPTURES[0])
+    serve(bench, store)
+    users = [p.pw_name for p in pwd.getpwall() if p.pw_uid and p.pw_name != "daemon"][:8]
+    if len(users) < 8:
+        raise Skip("needs nine users besides root")
+    for user in users:
+        p = subprocess.Popen(["python3", "-c", HOLD, socket_of(store)], user=user, extra_groups=[], cwd="/",
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        bench.cleanups.append(p.kill)
+        same(p.stdout.readline(), b"up\n", "what %s says" % user)
+    p = as_user("daemon", store, "calls", "--json")
+    same(len(p.stdout.splitlines()), 2, "the calls that another user sees meanwhile")
+    same(len(store.calls()), 2, "the calls that root sees")
+
+
 # ---- many at once ---------------------------------------------------------------------------------------
 
 

@@ -436,7 +436,7 @@ static void root_gets_in_when_all_others_have_filled_the_rest(void **state)
 	struct house *h = *state;
 	int held[HTTP_CONNECTIONS];
 	for (unsigned i = 0; i < OTHERS; i++)
-		held[i] = dial(h, "user", 2000 + i / HTTP_OF_ONE);
+		held[i] = dial(h, "user", 2000 + i);
 	expect_turned_away(h, "alice", UID_ALICE);
 	for (unsigned i = OTHERS; i < HTTP_CONNECTIONS; i++)
 		held[i] = dial(h, "root", 0);
@@ -453,6 +453,27 @@ static void root_gets_in_when_all_others_have_filled_the_rest(void **state)
 	}
 	assert_true(in);
 	for (unsigned i = 0; i < HTTP_CONNECTIONS - 1; i++)
+		close(held[i]);
+}
+
+/* Each of them tries to have all that one may have. */
+static void few_users_cannot_fill_the_service(void **state)
+{
+	enum { USERS = 8, TRIES = USERS * HTTP_OF_ONE };
+	struct house *h = *state;
+	int held[TRIES];
+	for (unsigned i = 0; i < TRIES; i++)
+		held[i] = dial(h, "user", 2000 + i % USERS);
+	(void)expect(h, "alice", "{'request':'calls'}", "done", NULL);
+	int others[USERS];
+	for (unsigned i = 0; i < USERS; i++)
+		others[i] = dial(h, "other", 4000 + i);
+	(void)expect(h, "alice", "{'request':'calls'}", "done", NULL);
+	for (unsigned i = 0; i < USERS; i++)
+		expect_turned_away(h, "user", 2000 + i);
+	for (unsigned i = 0; i < USERS; i++)
+		close(others[i]);
+	for (unsigned i = 0; i < TRIES; i++)
 		close(held[i]);
 }
 
@@ -894,6 +915,7 @@ int main(void)
 		TEST(caller_who_never_reads_hinders_nobody),
 		TEST(one_person_has_only_so_many_connections),
 		TEST(all_without_a_name_have_the_connections_of_one),
+		TEST(few_users_cannot_fill_the_service),
 		TEST(root_gets_in_when_all_others_have_filled_the_rest),
 		TEST(requests_of_callers_who_have_gone_do_not_pile_up),
 		TEST(two_passphrases_at_once_give_one_and_a_failure),
