@@ -134,8 +134,9 @@ units: $(UNITS) ## run the unit tests of this MODE
 check: all $(UNITS) $(BENCH) ## run all tests (under 20 minutes; seed printed)
 	@tests/run $(MODE)
 
-check-long: all $(UNITS) $(BENCH) ## the same with full counts: kill loops, long fuzzing, soaks
+check-long: all $(UNITS) $(BENCH) ## the same with full counts: kill loops, long fuzzing, soaks, races
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
+	@$(MAKE) --no-print-directory MODE=tsan all
 	@LONG=1 tests/run $(MODE)
 
 matrix: all ## record live in every cell of ../shared/lab and print the table (root; about 20 minutes)
