@@ -163,7 +163,7 @@ static enum rc give_way(struct taking *t)
 }
 
 /* Rows and cursor together.  RC_AGAIN: that is all that was asked for. */
-static enum rc commit(struct taking *t)
+static enum rc commit_here(struct taking *t)
 {
 	const struct ingest_limits *l = t->limits;
 	enum rc rc = t->dirty ? follow_dirty(t) : RC_OK;
@@ -177,6 +177,12 @@ static enum rc commit(struct taking *t)
 	if (rc == RC_OK && ((l->commits && ++t->commits >= l->commits) ||
 			    (l->stop && __atomic_load_n(l->stop, __ATOMIC_RELAXED))))
 		return RC_AGAIN;
+	return rc;
+}
+
+static enum rc commit(struct taking *t)
+{
+	enum rc rc = commit_here(t);
 	return rc == RC_OK ? give_way(t) : rc;
 }
 
@@ -470,14 +476,18 @@ static void remember(struct taking *t)
 	memcpy(row->closed_attest, row->last_attest, 32);
 }
 
-/* Done with it: first the rows, then the move.  Killed in between, finish_done() moves it. */
+/* Done with it: first the rows, then the move.  Killed in between, finish_done() moves it; nobody else sees it between the two. */
 static enum rc finish(struct taking *t)
 {
 	t->row.done = true;
-	enum rc rc = commit(t);
+	enum rc rc = commit_here(t);
 	segment_close(t->s);
 	t->s = NULL;
-	return rc == RC_OK ? segments_take(t->v, t->name, t->err) : rc;
+	if (rc == RC_OK)
+		rc = segments_take(t->v, t->name, t->err);
+	if (rc == RC_OK)
+		rc = give_way(t);
+	return rc == RC_NOT_FOUND ? RC_OK : rc; /* a purge has removed it meanwhile */
 }
 
 static enum rc close_segment(struct taking *t)
