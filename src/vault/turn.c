@@ -10,6 +10,8 @@ struct turn {
 	pthread_mutex_t lock;
 	pthread_cond_t next;
 	uint64_t given, serving; /* tickets */
+	pthread_t holder;        /* of the ticket that is served, while it is `held` */
+	bool held;
 };
 
 void turn_share(struct vault *v)
@@ -39,6 +41,8 @@ void vault_enter(struct vault *v)
 	uint64_t ticket = t->given++;
 	while (t->serving != ticket)
 		pthread_cond_wait(&t->next, &t->lock);
+	t->holder = pthread_self();
+	t->held = true;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -48,6 +52,9 @@ void vault_leave(struct vault *v)
 	if (!t)
 		return;
 	pthread_mutex_lock(&t->lock);
+	/* Whoever left without having it would let two in at once, and leave a third standing for ever. */
+	ASSERT(t->held && pthread_equal(t->holder, pthread_self()));
+	t->held = false;
 	t->serving++;
 	pthread_cond_broadcast(&t->next);
 	pthread_mutex_unlock(&t->lock);
