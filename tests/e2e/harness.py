@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,8 @@ class Bench:
 
 
 def main():
+    # Under nohup the programs under test would ignore it too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     wanted = sys.argv[1:]
     failed = False
     for name, f in TESTS:
