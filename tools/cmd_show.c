@@ -66,10 +66,10 @@ static void show_course(const json_t *call)
 
 static void stream_remarks(const json_t *s, const json_t *quality, char *out, size_t room)
 {
-	static const char *const counted[] = { "duplicates", "reordered", "late" };
+	static const char *const counted[] = { "dropped", "duplicates", "reordered", "late" };
 	size_t at = 0;
 	out[0] = '\0';
-	for (size_t i = 0; i < 3 && at < room; i++) {
+	for (size_t i = 0; i < sizeof counted / sizeof counted[0] && at < room; i++) {
 		json_int_t n = cmd_number(s, counted[i]);
 		if (n)
 			at += (size_t)snprintf(out + at, room - at, "%s%" JSON_INTEGER_FORMAT " %s",

@@ -205,7 +205,8 @@ static enum rc reader_init(struct reader *r, struct session *s, struct error *er
 				   .orphan = tap_orphan,
 				   .remark = tap_remark,
 				   .tick = tap_time,
-				   .wait = tap_wait };
+				   .wait = tap_wait,
+				   .chunks_most = CHUNKS_OUT_AT_MOST };
 	struct joiner_owner joined = { r, joined_datagram, not_sip };
 	struct signalling_sink sink = { .ctx = r,
 					.open = sink_open,

@@ -29,6 +29,7 @@
 #define IDLE_LAG_NS    (200 * NS_PER_MS)
 #define DROPS_EVERY_NS NS_PER_S
 #define NEWS_EVERY_NS  (60 * NS_PER_S)
+#define LOOK_EVERY_NS  NS_PER_S
 
 /* ---- capture thread ---------------------------------------------------------------------------------- */
 
@@ -99,7 +100,7 @@ static void tap_time(void *ctx, int64_t now_ns)
 	(void)now_ns;
 }
 
-/* A live recorder never waits for its writers: the chunk is dropped and counted. */
+/* A live recorder never waits for its writers: what has no room is dropped and counted. */
 static bool tap_wait(void *ctx)
 {
 	(void)ctx;
@@ -210,7 +211,9 @@ static enum rc thread_init(struct live *l, unsigned i, struct error *err)
 				   .orphan = tap_orphan,
 				   .remark = tap_remark,
 				   .tick = tap_time,
-				   .wait = tap_wait };
+				   .wait = tap_wait,
+				   .chunks_most = SIZE_MAX,
+				   .keep_reserve = true };
 
 	t->live = l;
 	t->capture = s->captures[i];
@@ -314,17 +317,27 @@ static void tell_status(const struct live *l)
 	status_write(l->session, &sum, true);
 }
 
+static void tell_pressure(struct live *l)
+{
+	struct counters sum;
+	sum_up(l, &sum);
+	pressure_watch(&l->pressure, &sum, clock_mono_ns());
+}
+
 /* Once a minute, what the journal should know. */
 static void tell_news(const struct live *l)
 {
 	struct counters sum;
 	sum_up(l, &sum);
 	log_info("recording",
-		 "frames=%llu calls=%llu streams=%llu kernel-drops=%llu chunk-drops=%llu",
+		 "frames=%llu calls=%llu streams=%llu kernel-drops=%llu audio-drops=%llu "
+		 "chunk-drops=%llu",
 		 (unsigned long long)counter_get(&sum, COUNT_FRAMES),
 		 (unsigned long long)counter_get(&sum, COUNT_CALLS),
 		 (unsigned long long)counter_get(&sum, COUNT_STREAMS),
 		 (unsigned long long)counter_get(&sum, COUNT_KERNEL_DROPS),
+		 (unsigned long long)(counter_get(&sum, COUNT_RTP_REFUSED) +
+				      counter_get(&sum, COUNT_RTP_NO_BUFFER)),
 		 (unsigned long long)(counter_get(&sum, COUNT_CHUNK_RING_DROP) +
 				      counter_get(&sum, COUNT_DISK_FULL_CHUNKS)));
 }
@@ -339,7 +352,7 @@ static const struct capture_thread *broken_thread(struct live *l)
 
 static enum rc watch(struct live *l, const volatile int *stop, struct error *err)
 {
-	int64_t next_news = clock_mono_ns() + NEWS_EVERY_NS, next_status = 0;
+	int64_t next_news = clock_mono_ns() + NEWS_EVERY_NS, next_status = 0, next_look = 0;
 	volatile int *reload = l->session->cfg->reload;
 	while (!*stop) {
 		clock_sleep_us(WATCH_US);
@@ -350,6 +363,10 @@ static enum rc watch(struct live *l, const volatile int *stop, struct error *err
 		const struct capture_thread *broken = broken_thread(l);
 		if (broken)
 			return error_set(err, RC_FAILED, "%s", capture_failure(broken->capture));
+		if (clock_mono_ns() >= next_look) {
+			tell_pressure(l);
+			next_look = clock_mono_ns() + LOOK_EVERY_NS;
+		}
 		if (clock_mono_ns() >= next_status) {
 			tell_status(l);
 			next_status = clock_mono_ns() + STATUS_EVERY_NS;
@@ -368,6 +385,7 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 	struct live *l = calloc(1, sizeof *l);
 	if (!l)
 		return error_set(err, RC_FAILED, "not enough memory to record");
+	pressure_tell(s->options, s->threads);
 	enum rc rc = live_init(l, s, err);
 	if (rc == RC_OK)
 		rc = session_start_writers(s, err);

@@ -8,6 +8,7 @@
 #define CALLSPAN_RECORDER_LIVE_H
 
 #include "recorder/parts.h"
+#include "recorder/pressure.h"
 
 #define CONTROL_BYTES (4u << 20)
 #define IDLE_US       500
@@ -40,6 +41,7 @@ struct live {
 	_Atomic bool stopping, signalling_gone;
 	pthread_t signalling_thread;
 	bool signalling_running;
+	struct pressure pressure; /* main thread */
 };
 
 /* Signalling, reassembly and the ways to the writers: at start, when l->threads is there. */

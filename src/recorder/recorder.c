@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "recorder/parts.h"
+#include "recorder/pressure.h"
 
 struct signalling *session_signalling(struct session *s, const struct signalling_sink *sink,
 				      bool (*overloaded)(void *ctx), struct counters *counters)
@@ -118,7 +119,8 @@ static enum rc make_writers(struct session *s, struct error *err)
 			.sync_ns = o->sync_ms * NS_PER_MS,
 			.done_needed = s->threads + 1,
 		};
-		rc = writer_thread_init(&s->writers[i], cfg, s->threads, &s->packet_ns, err);
+		rc = writer_thread_init(&s->writers[i], cfg, s->threads,
+					pressure_buffers(o, s->threads), &s->packet_ns, err);
 	}
 	return rc;
 }
@@ -190,7 +192,8 @@ static void tell(const struct session *s, double seconds)
 		 (unsigned long long)counter_get(t, COUNT_RTP_STORED),
 		 (unsigned long long)counter_get(t, COUNT_RTP_DUPLICATE),
 		 (unsigned long long)counter_get(t, COUNT_KERNEL_DROPS),
-		 (unsigned long long)(counter_get(t, COUNT_RTP_NO_BUFFER) +
+		 (unsigned long long)(counter_get(t, COUNT_RTP_REFUSED) +
+				      counter_get(t, COUNT_RTP_NO_BUFFER) +
 				      counter_get(t, COUNT_FRAMES_IN_DROPPED_CHUNKS) +
 				      counter_get(t, COUNT_DISK_FULL_CHUNKS)),
 		 seconds);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recorder/pressure.h"
+
 /* Packet time moves in steps at most this long before timers are looked at. */
 #define TICK_STEP_NS (50 * NS_PER_MS)
 #define JUMP_NS      (60 * NS_PER_S)
@@ -20,7 +22,7 @@ static struct outbox *writer_of(struct tap *t, uint64_t call)
 static bool sink_chunk(void *ctx, struct chunk *c)
 {
 	struct tap *t = ctx;
-	while (t->chunks_out >= CHUNKS_OUT_MAX ||
+	while (t->chunks_out >= t->owner.chunks_most ||
 	       !outbox_offer(writer_of(t, c->call), MESSAGE_CHUNK, &c, sizeof(struct chunk *))) {
 		if (!t->owner.wait(t->owner.ctx))
 			return false;
@@ -29,6 +31,15 @@ static bool sink_chunk(void *ctx, struct chunk *c)
 	}
 	t->chunks_out++;
 	return true;
+}
+
+/* Who does not wait for the writers has what they have given back by now. */
+static void sink_reclaim(void *ctx)
+{
+	struct tap *t = ctx;
+	tap_service(t);
+	while (t->chunks_out > 0 && t->owner.wait(t->owner.ctx))
+		tap_service(t);
 }
 
 static void sink_stream(void *ctx, const struct stream_record *r)
@@ -86,7 +97,8 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 	struct media_config cfg = {
 		.max_streams = (uint32_t)o->max_streams,
 		.max_expects = (uint32_t)o->max_calls * 4,
-		.audio_bytes = ((size_t)o->audio_mib << 20) / threads,
+		.buffers = pressure_buffers(o, threads),
+		.keep_reserve = owner->keep_reserve,
 		.pen_bytes = (size_t)o->pen_mib << 20,
 		.thread = (uint8_t)thread_no,
 		.sink = { .ctx = t,
@@ -95,7 +107,8 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 			  .done = sink_done,
 			  .alive = sink_alive,
 			  .orphan = sink_orphan,
-			  .remark = sink_remark },
+			  .remark = sink_remark,
+			  .reclaim = sink_reclaim },
 		.counters = &t->counters,
 	};
 	t->media = media_new(&cfg);

@@ -33,8 +33,10 @@ struct tap_owner {
 	void (*remark)(void *ctx, uint64_t call, const char *coverage);
 	/* Packet time has come to now_ns, before anything of that time is looked at. */
 	void (*tick)(void *ctx, int64_t now_ns);
-	/* A writer does not keep up: wait and say true to try again, or say false to drop the chunk. */
+	/* A writer does not keep up: wait and say true to try again, or say false to drop audio. */
 	bool (*wait)(void *ctx);
+	size_t chunks_most; /* at the writers at once */
+	bool keep_reserve;  /* the last chunk buffers are not for new calls */
 };
 
 struct tap {

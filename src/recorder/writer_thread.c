@@ -13,7 +13,7 @@
 #define IDLE_US       1000
 
 enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config cfg, unsigned inputs,
-			   _Atomic int64_t *packet_ns, struct error *err)
+			   size_t chunks, _Atomic int64_t *packet_ns, struct error *err)
 {
 	memset(w, 0, sizeof *w);
 	w->packet_ns = packet_ns;
@@ -23,8 +23,8 @@ enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config c
 	if (!w->signalling || !w->inputs)
 		return error_set(err, RC_FAILED, "not enough memory for the writer's rings");
 	for (unsigned i = 0; i < inputs; i++) {
-		w->inputs[i].from_thread = ring_new(WRITER_INPUT_BYTES);
-		w->inputs[i].back = ring_new(WRITER_BACK_BYTES);
+		w->inputs[i].from_thread = ring_new(WRITER_INPUT_BYTES + chunks * CHUNK_MESSAGE);
+		w->inputs[i].back = ring_new(chunks * CHUNK_MESSAGE);
 		if (!w->inputs[i].from_thread || !w->inputs[i].back)
 			return error_set(err, RC_FAILED,
 					 "not enough memory for the writer's rings");
@@ -95,7 +95,7 @@ static uint64_t message_call(const struct message *head)
 static void take_chunk(struct writer_thread *w, struct writer_input *in, struct chunk *c)
 {
 	store_writer_chunk(w->writer, c);
-	/* It has room for all that may be out: it cannot be full. */
+	/* It has room for all there are: it cannot be full. */
 	ASSERT(ring_put(in->back, &c, sizeof(struct chunk *)));
 }
 

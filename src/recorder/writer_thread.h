@@ -17,10 +17,9 @@
 #include "recorder/messages.h"
 #include "store/store.h"
 
-#define WRITER_INPUT_BYTES (8u << 20)
-/* Chunks of one capture thread that may be on their way at once; the ring back holds them all. */
-#define CHUNKS_OUT_MAX    131072
-#define WRITER_BACK_BYTES (CHUNKS_OUT_MAX * 32u)
+#define WRITER_INPUT_BYTES                                                                         \
+	(8u << 20)        /* beside its chunks, of which each ring holds all there are */
+#define CHUNK_MESSAGE 32u /* a pointer, its heads, and room to spare */
 
 struct writer_input {
 	struct ring *from_thread; /* owned: a capture thread's messages */
@@ -41,9 +40,9 @@ struct writer_thread {
 	struct error error;
 };
 
-/* Make the rings and the store writer; start nothing. */
+/* Make the rings and the store writer; start nothing.  `chunks`: buffers of each capture thread. */
 enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config cfg, unsigned inputs,
-			   _Atomic int64_t *packet_ns, struct error *err) MUST_USE;
+			   size_t chunks, _Atomic int64_t *packet_ns, struct error *err) MUST_USE;
 enum rc writer_thread_start(struct writer_thread *w, struct error *err) MUST_USE;
 
 /* Say that nothing more will come, wait for the last segment to be closed, give the result. */

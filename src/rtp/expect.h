@@ -46,6 +46,7 @@ struct expect_call {
 	uint32_t expects; /* list */
 	int64_t alive_ns; /* when the sink was last told */
 	bool alive;       /* it was told at all */
+	bool running;     /* it has been given a chunk buffer */
 	int64_t until_ns; /* when the whole call ended; INT64_MAX: it has not */
 	uint8_t remarked; /* bits of enum remark that signalling has been told */
 };

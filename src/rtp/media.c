@@ -34,17 +34,16 @@ struct media *media_new(const struct media_config *cfg)
 	if (streams > UINT32_MAX / 4)
 		streams = UINT32_MAX / 4;
 	uint32_t expects = cfg->max_expects ? cfg->max_expects : 1;
-	size_t chunks = cfg->audio_bytes / sizeof(struct chunk);
 	m->cfg = *cfg;
 	m->counters = cfg->counters;
-	m->chunks = pool_new(sizeof(struct chunk), chunks ? chunks : 1);
 	m->pen = pen_new(cfg->pen_bytes, cfg->counters);
 	/* A flow has a live stream or an ended one. */
 	bool ok = flow_table_init(&m->flows, 2 * streams);
+	ok = supply_init(&m->supply, cfg->buffers, cfg->keep_reserve) && ok;
 	ok = stream_set_init(&m->streams, streams) && ok;
 	ok = ended_init(&m->ended, streams) && ok;
 	ok = expect_table_init(&m->expects, expects) && ok;
-	if (!ok || !m->chunks || !m->pen) {
+	if (!ok || !m->pen) {
 		media_free(m);
 		return NULL;
 	}
@@ -55,7 +54,7 @@ void media_free(struct media *m)
 {
 	if (!m)
 		return;
-	pool_free(m->chunks);
+	supply_release(&m->supply);
 	pen_free(m->pen);
 	flow_table_release(&m->flows);
 	stream_set_release(&m->streams);
@@ -562,7 +561,7 @@ void media_tick(struct media *m, int64_t now_ns)
 
 void media_give_back(struct media *m, struct chunk *c)
 {
-	pool_put(m->chunks, c);
+	pool_put(m->supply.pool, c);
 }
 
 uint64_t media_held(const struct media *m)

@@ -11,18 +11,18 @@
 #ifndef CALLSPAN_RTP_MEDIA_H
 #define CALLSPAN_RTP_MEDIA_H
 
-#include "base/pool.h"
 #include "rtp/ended.h"
 #include "rtp/expect.h"
 #include "rtp/flow.h"
 #include "rtp/hold.h"
 #include "rtp/pen.h"
 #include "rtp/stream.h"
+#include "rtp/supply.h"
 
 struct media {
 	struct media_config cfg;
 	struct counters *counters; /* borrowed */
-	struct pool *chunks;       /* owned */
+	struct supply supply;
 	struct flow_table flows;
 	struct stream_set streams;
 	struct expect_table expects;

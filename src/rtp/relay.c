@@ -147,7 +147,7 @@ static void hand_frames(struct media *m, uint32_t copy, uint32_t leader)
 	stream_drop_chunk(m, copy); /* first, so that the leader finds a buffer */
 	chunk_tail(&w, w.frames, &r);
 	while (chunk_reader_next(&r, &f) == RC_OK) {
-		if (pool_left(m->chunks) == 0) {
+		if (pool_left(m->supply.pool) == 0) {
 			cold(m, leader)->dropped++;
 			count(m->counters, COUNT_RTP_CUT);
 			continue;

@@ -96,18 +96,25 @@ struct media_sink {
 	/* What was seen on the call's media that signalling should remark: a name of coverage (static), once a call and
 	 * name; may be NULL. */
 	void (*remark)(void *ctx, uint64_t call, const char *coverage);
+	/* Buffers run short: give back, by media_give_back(), what has come home from the writers; who may wait, waits for all
+	 * that are out.  May be NULL. */
+	void (*reclaim)(void *ctx);
 };
 
 struct media;
 struct media_config {
 	uint32_t max_streams;
 	uint32_t max_expects; /* endpoints expected at once */
-	size_t audio_bytes;   /* chunk buffers */
+	size_t buffers;       /* for chunks, of CHUNK_BUFFER bytes each */
+	bool keep_reserve;    /* the last of them are not for new calls (supply.h) */
 	size_t pen_bytes;
 	uint8_t thread; /* goes into struct chunk */
 	struct media_sink sink;
 	struct counters *counters; /* borrowed */
 };
+
+/* Of so many buffers, those that new calls may not take. */
+size_t media_reserve(size_t buffers);
 
 struct media *media_new(const struct media_config *cfg); /* NULL: memory is short */
 void media_free(struct media *m);

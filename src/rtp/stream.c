@@ -223,7 +223,7 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last)
 	if (m->cfg.sink.chunk(m->cfg.sink.ctx, c)) {
 		count(m->counters, COUNT_CHUNKS);
 	} else {
-		pool_put(m->chunks, c);
+		pool_put(m->supply.pool, c);
 		cold->dropped += frames;
 		count(m->counters, COUNT_CHUNK_RING_DROP);
 		count_add(m->counters, COUNT_FRAMES_IN_DROPPED_CHUNKS, frames);
@@ -238,7 +238,7 @@ void stream_drop_chunk(struct media *m, uint32_t stream)
 	struct chunk_writer *w = &m->streams.at[stream].writer;
 
 	open_unlink(&m->streams, stream);
-	pool_put(m->chunks, w->chunk);
+	pool_put(m->supply.pool, w->chunk);
 	w->chunk = NULL;
 }
 
@@ -268,11 +268,9 @@ static bool store_in_new(struct media *m, uint32_t stream, const struct chunk_fr
 	}
 	if (s->writer.chunk)
 		stream_hand_over(m, stream, false);
-	struct chunk *c = pool_get(m->chunks);
-	if (!c) {
-		count(m->counters, COUNT_RTP_NO_BUFFER);
+	struct chunk *c = supply_take(m, call);
+	if (!c)
 		return false;
-	}
 	if (s->writer.sequence == 0)
 		m->streams.cold[stream].start_us = f->arrival_us;
 	chunk_open(&s->writer, c, s->ssrc, s->time_step, f);

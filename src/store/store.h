@@ -235,6 +235,8 @@ struct chunk {
 	uint8_t table[CHUNK_TABLE];
 	uint8_t payload[CHUNK_PAYLOAD];
 };
+#define CHUNK_BUFFER 9344 /* bytes of memory that a chunk takes: whole cache lines */
+_Static_assert((sizeof(struct chunk) + 63) / 64 * 64 == CHUNK_BUFFER, "as a pool rounds it");
 
 /* A call begins: the writer makes its keys, its slot and chooses its segment. */
 struct store_open {

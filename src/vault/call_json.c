@@ -103,7 +103,6 @@ static json_t *quality_json(const struct stream_record *s)
 	set(o, "events", json_integer((json_int_t)s->events));
 	set(o, "noise", json_integer((json_int_t)s->noise));
 	set(o, "relay_copies", json_integer((json_int_t)s->relay_copies));
-	set(o, "dropped", json_integer((json_int_t)s->dropped));
 	set(o, "truncated", json_integer((json_int_t)s->truncated));
 	set(o, "loss_runs", json_integer((json_int_t)s->loss_runs));
 	set(o, "loss_longest", json_integer((json_int_t)s->loss_longest));
@@ -135,6 +134,7 @@ static json_t *stream_json(const struct stream_record *s)
 	set(o, "late", json_integer((json_int_t)s->late));
 	set(o, "duplicates", json_integer((json_int_t)s->duplicates));
 	set(o, "reordered", json_integer((json_int_t)s->reordered));
+	set(o, "dropped", json_integer((json_int_t)s->dropped));
 	set(o, "jitter_ms", json_real(s->jitter_ms));
 	set(o, "mos", mos_json(s));
 	set(o, "stored", json_boolean(s->packets > s->dropped));

@@ -23,7 +23,7 @@ ALWAYS = set(
 )
 STREAM_ALWAYS = set(
     "track ssrc src dst codec payload_types clock_rate ptime_ms packets bytes lost late duplicates "
-    "reordered jitter_ms mos stored complete start end".split()
+    "reordered dropped jitter_ms mos stored complete start end".split()
 )
 
 

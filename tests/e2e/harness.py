@@ -189,7 +189,7 @@ LAW = [
       "reassembled-ring-drop"]),
     (["to-media", "pen-released"],
      ["rtp-stored", "rtp-event", "rtp-event-stored", "rtp-relay-copy", "rtp-excluded",
-      "rtp-duplicate", "rtp-malformed", "rtp-after-end", "rtp-before-start", "rtp-no-buffer",
+      "rtp-duplicate", "rtp-malformed", "rtp-after-end", "rtp-before-start", "rtp-refused", "rtp-no-buffer",
       "rtp-stream-limit", "rtp-oversize", "rtcp", "rtcp-encrypted", "rtcp-malformed", "media-stun",
       "media-dtls", "media-zrtp", "media-other"]),
     (["to-pen"],

@@ -106,13 +106,13 @@ static void take_remark(void *ctx, uint64_t call, const char *coverage)
 static void assert_law(const struct run *r)
 {
 	static const enum counter kinds[] = {
-		COUNT_RTP_STORED,     COUNT_RTP_EVENT,        COUNT_RTP_DUPLICATE,
-		COUNT_RTP_MALFORMED,  COUNT_RTP_AFTER_END,    COUNT_RTP_BEFORE_START,
-		COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT, COUNT_RTP_OVERSIZE,
-		COUNT_RTCP,           COUNT_MEDIA_OTHER,      COUNT_RTP_EVENT_STORED,
-		COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,     COUNT_RTCP_ENCRYPTED,
-		COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,       COUNT_MEDIA_DTLS,
-		COUNT_MEDIA_ZRTP
+		COUNT_RTP_STORED,       COUNT_RTP_EVENT,      COUNT_RTP_DUPLICATE,
+		COUNT_RTP_MALFORMED,    COUNT_RTP_AFTER_END,  COUNT_RTP_BEFORE_START,
+		COUNT_RTP_REFUSED,      COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT,
+		COUNT_RTP_OVERSIZE,     COUNT_RTCP,           COUNT_MEDIA_OTHER,
+		COUNT_RTP_EVENT_STORED, COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,
+		COUNT_RTCP_ENCRYPTED,   COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,
+		COUNT_MEDIA_DTLS,       COUNT_MEDIA_ZRTP
 	};
 	static const enum counter gone[] = { COUNT_PEN_RELEASED, COUNT_PEN_EXPIRED, COUNT_PEN_FULL,
 					     COUNT_PEN_OLD };
@@ -266,7 +266,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t sizes = bytes_u8(&b);
 	struct media_config cfg = { .max_streams = 1 + (sizes & 15),
 				    .max_expects = 1 + (sizes >> 4),
-				    .audio_bytes = 6 * sizeof(struct chunk),
+				    .buffers = 6,
+				    .keep_reserve = sizes & 1,
 				    .pen_bytes = 20 * 256,
 				    .sink = { .ctx = &r,
 					      .chunk = take_chunk,

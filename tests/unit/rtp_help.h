@@ -59,7 +59,10 @@ struct rig {
 	size_t last_payload; /* of the newest chunk */
 	uint64_t sent;
 	bool refuse; /* the sink takes no chunk */
-	bool hold;   /* buffers do not come back */
+	bool hold;   /* buffers do not come back until rig_give_back() */
+	struct chunk *held[64];
+	size_t held_count, reclaims;
+	bool gives; /* what is held comes back when it is asked for */
 };
 
 /* ---- random numbers, with the seed shown ---- */
@@ -152,6 +155,8 @@ static bool rig_chunk(void *ctx, struct chunk *c)
 	r->last_payload = c->payload_len;
 	if (!r->hold)
 		media_give_back(r->media, c);
+	else if (r->held_count < 64)
+		r->held[r->held_count++] = c;
 	return true;
 }
 
@@ -209,14 +214,27 @@ __attribute__((unused)) static int remarked(const struct rig *r, uint64_t call, 
 	return n;
 }
 
+__attribute__((unused)) static void rig_give_back(struct rig *r, size_t n)
+{
+	while (n-- > 0 && r->held_count > 0)
+		media_give_back(r->media, r->held[--r->held_count]);
+}
+
+static void rig_reclaim(void *ctx)
+{
+	struct rig *r = ctx;
+	r->reclaims++;
+	if (r->gives)
+		rig_give_back(r, 64);
+}
+
 /* ---- the rig ---- */
 
 __attribute__((unused)) static struct media_config rig_config(void)
 {
-	return (struct media_config){ .max_streams = 256,
-				      .max_expects = 256,
-				      .audio_bytes = 256 * sizeof(struct chunk),
-				      .pen_bytes = 1 << 20 };
+	return (struct media_config){
+		.max_streams = 256, .max_expects = 256, .buffers = 256, .pen_bytes = 1 << 20
+	};
 }
 
 __attribute__((unused)) static struct rig *rig_new(struct media_config cfg)
@@ -232,7 +250,8 @@ __attribute__((unused)) static struct rig *rig_new(struct media_config cfg)
 					.done = rig_done,
 					.alive = rig_alive,
 					.orphan = rig_orphan,
-					.remark = rig_remark };
+					.remark = rig_remark,
+					.reclaim = rig_reclaim };
 	cfg.counters = r->counters;
 	r->media = media_new(&cfg);
 	assert_non_null(r->media);
@@ -248,13 +267,13 @@ static uint64_t counted(const struct rig *r, enum counter id)
 static void rig_law(const struct rig *r)
 {
 	static const enum counter kinds[] = {
-		COUNT_RTP_STORED,     COUNT_RTP_EVENT,        COUNT_RTP_DUPLICATE,
-		COUNT_RTP_MALFORMED,  COUNT_RTP_AFTER_END,    COUNT_RTP_BEFORE_START,
-		COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT, COUNT_RTP_OVERSIZE,
-		COUNT_RTCP,           COUNT_MEDIA_OTHER,      COUNT_RTP_EVENT_STORED,
-		COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,     COUNT_RTCP_ENCRYPTED,
-		COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,       COUNT_MEDIA_DTLS,
-		COUNT_MEDIA_ZRTP,
+		COUNT_RTP_STORED,       COUNT_RTP_EVENT,      COUNT_RTP_DUPLICATE,
+		COUNT_RTP_MALFORMED,    COUNT_RTP_AFTER_END,  COUNT_RTP_BEFORE_START,
+		COUNT_RTP_REFUSED,      COUNT_RTP_NO_BUFFER,  COUNT_RTP_STREAM_LIMIT,
+		COUNT_RTP_OVERSIZE,     COUNT_RTCP,           COUNT_MEDIA_OTHER,
+		COUNT_RTP_EVENT_STORED, COUNT_RTP_RELAY_COPY, COUNT_RTP_EXCLUDED,
+		COUNT_RTCP_ENCRYPTED,   COUNT_RTCP_MALFORMED, COUNT_MEDIA_STUN,
+		COUNT_MEDIA_DTLS,       COUNT_MEDIA_ZRTP,
 	};
 	uint64_t sum = 0;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)

@@ -144,7 +144,7 @@ static void buffers_come_back_from_cut_streams(void **state)
 {
 	(void)state;
 	struct media_config cfg = rig_config();
-	cfg.audio_bytes = sizeof(struct chunk);
+	cfg.buffers = 1;
 	struct rig *r = rig_new(cfg);
 	for (uint64_t call = 1; call < 20; call++) {
 		struct talker t = voice(T0 + (int64_t)call * 60 * NS_PER_S);

@@ -566,7 +566,7 @@ static void without_buffers_frames_are_counted(void **state)
 {
 	(void)state;
 	struct media_config cfg = rig_config();
-	cfg.audio_bytes = 2 * sizeof(struct chunk);
+	cfg.buffers = 2;
 	struct rig *r = rig_new(cfg);
 	struct talker t = talker(ep(2, 5000), ep(1, 4000), 1, T0);
 	rig_expect(r, 1, t.dst, TRACK_CALLER, T0);

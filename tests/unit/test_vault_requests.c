@@ -35,10 +35,10 @@ static void contract_fields_always_stand_there(void **state)
 		"policy",    "recorder",    "imported",     "attested", "streams",
 	};
 	static const char *const stream_fields[] = {
-		"track",         "ssrc",       "src",        "dst",       "codec",
-		"payload_types", "clock_rate", "ptime_ms",   "packets",   "bytes",
-		"lost",          "late",       "duplicates", "reordered", "jitter_ms",
-		"mos",           "stored",     "complete",   "start",     "end",
+		"track",      "ssrc",      "src",     "dst",       "codec", "payload_types",
+		"clock_rate", "ptime_ms",  "packets", "bytes",     "lost",  "late",
+		"duplicates", "reordered", "dropped", "jitter_ms", "mos",   "stored",
+		"complete",   "start",     "end",
 	};
 	struct test_vault *t = *state;
 	assert_int_equal(listed(t, ""), CALLS);
