@@ -200,6 +200,7 @@ static enum rc reader_init(struct reader *r, struct session *s, struct error *er
 	*r = (struct reader){ .session = s };
 	struct tap_owner owner = { .ctx = r,
 				   .sip = tap_sip,
+				   .in_line = true,
 				   .piece = tap_piece,
 				   .alive = tap_alive,
 				   .orphan = tap_orphan,

@@ -20,11 +20,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define DIALOG_BYTES (8u << 20) /* twice the rest: under a flood the rest goes first */
-#define REST_BYTES   (4u << 20)
-#define PIECES_BYTES (4u << 20)
-#define WAIT_MS      5
-#define WATCH_US     20000
+#define WAIT_MS  5
+#define WATCH_US 20000
 /* Idle packet time trails the wall clock: frames may still sit in the kernel's block. */
 #define IDLE_LAG_NS    (200 * NS_PER_MS)
 #define DROPS_EVERY_NS NS_PER_S
@@ -36,7 +33,7 @@
 static void tap_sip(void *ctx, const struct datagram *d, enum sip_kind kind)
 {
 	struct capture_thread *t = ctx;
-	struct ring *r = kind == SIP_DIALOG ? t->dialogs : t->rest;
+	struct ring *r = kind == SIP_DIALOG ? t->intake->dialogs : t->intake->rest;
 	struct message head = { .kind = MESSAGE_SIP };
 	struct sip_message_head h = { d->ts_ns, d->src, d->dst, d->len, d->wire_len };
 	uint8_t *room = ring_reserve(r, sizeof head + sizeof h + d->len);
@@ -56,7 +53,7 @@ static void tap_piece(void *ctx, const struct piece *p)
 {
 	struct capture_thread *t = ctx;
 	struct message head = { .kind = MESSAGE_PIECE };
-	uint8_t *room = ring_reserve(t->pieces, sizeof head + sizeof *p + p->len);
+	uint8_t *room = ring_reserve(t->intake->pieces, sizeof head + sizeof *p + p->len);
 
 	if (!room) {
 		bool fragment = p->kind == PIECE_FRAGMENT;
@@ -67,7 +64,7 @@ static void tap_piece(void *ctx, const struct piece *p)
 	memcpy(room + sizeof head, p, sizeof *p);
 	if (p->len)
 		memcpy(room + sizeof head + sizeof *p, p->bytes, p->len);
-	ring_commit(t->pieces);
+	ring_commit(t->intake->pieces);
 }
 
 static void tap_alive(void *ctx, uint64_t call, int64_t ts_ns)
@@ -218,13 +215,11 @@ static enum rc thread_init(struct live *l, unsigned i, struct error *err)
 	t->live = l;
 	t->capture = s->captures[i];
 	t->control_ring = ring_new(CONTROL_BYTES);
-	t->dialogs = ring_new(DIALOG_BYTES);
-	t->rest = ring_new(REST_BYTES);
-	t->pieces = ring_new(PIECES_BYTES);
-	if (!t->control_ring || !t->dialogs || !t->rest || !t->pieces)
+	t->intake = &l->intakes[i];
+	if (!t->control_ring || !intake_init(t->intake, s->threads))
 		return error_set(err, RC_FAILED, "not enough memory for a capture thread");
 	t->control.ring = t->control_ring;
-	t->to_dialogs.ring = t->dialogs;
+	t->to_dialogs.ring = t->intake->dialogs;
 	return tap_init(&t->tap, s->options, i, s->threads, s->writers, s->writers_count, &owner,
 			err);
 }
@@ -233,7 +228,8 @@ static enum rc live_init(struct live *l, struct session *s, struct error *err)
 {
 	l->session = s;
 	l->threads = calloc(s->threads, sizeof *l->threads);
-	if (!l->threads)
+	l->intakes = calloc(s->threads, sizeof *l->intakes);
+	if (!l->threads || !l->intakes)
 		return error_set(err, RC_FAILED, "not enough memory for capture threads");
 	enum rc rc = live_signalling_init(l, err);
 	for (unsigned i = 0; i < s->threads && rc == RC_OK; i++)
@@ -284,9 +280,8 @@ static void live_free(struct live *l)
 		outbox_clear(&t->control);
 		outbox_clear(&t->to_dialogs);
 		ring_free(t->control_ring);
-		ring_free(t->dialogs);
-		ring_free(t->rest);
-		ring_free(t->pieces);
+		if (t->intake)
+			intake_release(t->intake);
 		tap_free(&t->tap);
 	}
 	for (unsigned i = 0; l->to_writer && i < l->session->writers_count; i++)
@@ -294,6 +289,7 @@ static void live_free(struct live *l)
 	free(atomic_load_explicit(&l->new_policy, memory_order_acquire));
 	free(l->to_writer);
 	free(l->threads);
+	free(l->intakes);
 	joiner_free(&l->joiner);
 	signalling_free(l->signalling);
 	free(l);

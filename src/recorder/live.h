@@ -7,6 +7,7 @@
 #ifndef CALLSPAN_RECORDER_LIVE_H
 #define CALLSPAN_RECORDER_LIVE_H
 
+#include "recorder/intake.h"
 #include "recorder/parts.h"
 #include "recorder/pressure.h"
 
@@ -17,14 +18,13 @@ struct capture_thread {
 	struct live *live;       /* borrowed */
 	struct capture *capture; /* borrowed */
 	struct tap tap;
-	struct outbox control;       /* signalling's side of this thread's control ring */
-	struct ring *control_ring;   /* owned: expect and forget */
-	struct ring *dialogs, *rest; /* owned: SIP to signalling */
-	struct ring *pieces;         /* owned: fragments and TCP segments to signalling */
-	struct outbox to_dialogs;    /* alive messages are never dropped */
-	_Atomic int64_t now_ns;      /* this thread's packet time, for signalling */
-	_Atomic bool drained;        /* reads no more frames */
-	_Atomic bool broke;          /* the interface failed or went away */
+	struct outbox control;     /* signalling's side of this thread's control ring */
+	struct ring *control_ring; /* owned: expect and forget */
+	struct intake *intake;     /* borrowed: of live, this thread's ways to signalling */
+	struct outbox to_dialogs;  /* alive messages are never dropped */
+	_Atomic int64_t now_ns;    /* this thread's packet time, for signalling */
+	_Atomic bool drained;      /* reads no more frames */
+	_Atomic bool broke;        /* the interface failed or went away */
 	uint64_t kernel_drops;
 	pthread_t thread;
 	bool running;
@@ -33,6 +33,7 @@ struct capture_thread {
 struct live {
 	struct session *session;
 	struct capture_thread *threads; /* owned */
+	struct intake *intakes;         /* owned: one a thread */
 	struct signalling *signalling;
 	struct joiner joiner;
 	struct counters signalling_counters;

@@ -209,7 +209,8 @@ void tap_burst(struct tap *t, const struct frame *frames, int n)
 			decode_frame(&t->decoder, &f, &d[held], &piece, &t->counters);
 		bool joined = v != DECODE_UDP && for_signalling(t, v, &piece);
 		held += v == DECODE_UDP;
-		if (UNLIKELY(joined || (v == DECODE_UDP && may_be_sip(&d[held - 1])))) {
+		bool told = joined || (v == DECODE_UDP && may_be_sip(&d[held - 1]));
+		if (UNLIKELY(told && t->owner.in_line)) {
 			run(t, d, held);
 			held = 0;
 		}

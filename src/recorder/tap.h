@@ -25,6 +25,7 @@
 struct tap_owner {
 	void *ctx;
 	void (*sip)(void *ctx, const struct datagram *d, enum sip_kind kind);
+	bool in_line; /* what is said to `sip` and `piece` is done when they return */
 	/* A fragment or TCP segment that signalling shall see. */
 	void (*piece)(void *ctx, const struct piece *p);
 	void (*alive)(void *ctx, uint64_t call, int64_t ts_ns);

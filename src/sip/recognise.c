@@ -4,14 +4,14 @@
  *
  * Runs on capture threads, for every datagram that is no known media.  Most are told apart
  * by their first byte: RTP and RTCP begin with 0x80-0xbf, STUN with 0-3.  It allocates
- * nothing and reads no further than the first line, or for a response to its CSeq.
+ * nothing and reads no further than the first line, or to the CSeq of what may be of a dialog.
  */
 #include "sip/method.h"
 #include "sip/sip.h"
 
 #define KEEPALIVE_MOST 64 /* CR and LF alone, and no more than this (RFC 5626, 3.5.1) */
 #define METHOD_MOST    64
-#define CSEQ_WITHIN    2048 /* bytes searched for a response's CSeq */
+#define CSEQ_WITHIN    2048 /* bytes searched for the CSeq */
 
 /* RFC 3261, 25.1: token. */
 static bool is_token(char c)
@@ -53,25 +53,28 @@ static enum sip_kind request_kind(struct span line, bool cut)
 	return cut && uri && m != METHOD_OTHER ? method_kind(m) : SIP_NOT;
 }
 
-/* What a response answers stands in its CSeq (RFC 3261, 8.2.6.2).  Unknown: it may matter. */
-static enum sip_kind response_kind(struct bytes text)
+/* The header's CSeq, which every message must have (RFC 3261, 8.1.1 and 8.2.6.2). */
+static bool find_cseq(struct bytes text, struct span *value)
 {
 	struct span line;
-	while (span_line(&text, &line)) {
-		if (line.len == 0)
-			break;
-		struct span value = line;
-		struct span name = span_until(&value, ':');
-		uint32_t number;
-		if (!span_is(span_trim(name), "CSeq"))
-			continue;
-		value = span_trim(value);
-		if (!span_number(&value, UINT32_MAX, &number))
-			break;
-		enum method m = method_find(span_word(&value));
-		return m == METHOD_OTHER ? SIP_DIALOG : method_kind(m);
+	while (span_line(&text, &line) && line.len > 0) {
+		*value = line;
+		struct span name = span_until(value, ':');
+		if (span_is(span_trim(name), "CSeq"))
+			return true;
 	}
-	return SIP_DIALOG;
+	return false;
+}
+
+/* What a response answers stands in its CSeq.  Unknown: it may matter. */
+static enum sip_kind response_kind(struct span cseq)
+{
+	uint32_t number;
+	cseq = span_trim(cseq);
+	if (!span_number(&cseq, UINT32_MAX, &number))
+		return SIP_DIALOG;
+	enum method m = method_find(span_word(&cseq));
+	return m == METHOD_OTHER ? SIP_DIALOG : method_kind(m);
 }
 
 static bool is_status_line(struct span line)
@@ -99,7 +102,13 @@ enum sip_kind sip_recognise(const uint8_t *p, uint32_t len)
 	bool cut = !memchr(p + skip, '\n', within);
 	if (!span_line(&text, &line))
 		return SIP_NOT;
-	if (is_status_line(line))
-		return response_kind(text);
-	return request_kind(line, cut);
+	bool response = is_status_line(line);
+	enum sip_kind kind = response ? SIP_DIALOG : request_kind(line, cut);
+	if (kind != SIP_DIALOG)
+		return kind;
+	/* Garbage that begins like a call has no CSeq: it shall not stand in the way of calls. */
+	struct span cseq;
+	if (!find_cseq(text, &cseq))
+		return within == len - skip ? SIP_REST : SIP_DIALOG;
+	return response ? response_kind(cseq) : SIP_DIALOG;
 }
