@@ -99,6 +99,11 @@ $(LIB): $(OBJ)
 $(B)/callspand: $(B)/tools/callspand.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
+# The same with a disk that stalls when a test says so.
+$(B)/e2e/callspand-stall: $(B)/tools/callspand.o $(B)/tests/e2e/stall.o $(LIB)
+	@mkdir -p $(dir $@)
+	$(CC) $(ALL_LDFLAGS) -Wl,--wrap=pwrite -Wl,--wrap=fdatasync -o $@ $(filter %.o %.a,$^) $(LIBS)
+
 $(B)/callspan: $(CALLSPAN_SRC:%.c=$(B)/%.o) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -134,10 +139,10 @@ $(B)/callspan.yaml: $(B)/callspand
 units: $(UNITS) ## run the unit tests of this MODE
 	@tests/run-units $(B)/tests
 
-check: all $(UNITS) $(BENCH) ## run all tests (under 20 minutes; seed printed)
+check: all $(UNITS) $(BENCH) $(B)/e2e/callspand-stall ## run all tests (under 20 minutes; seed printed)
 	@tests/run $(MODE)
 
-check-long: all $(UNITS) $(BENCH) ## the same with full counts: kill loops, long fuzzing, soaks, races
+check-long: all $(UNITS) $(BENCH) $(B)/e2e/callspand-stall ## the same with full counts: kill loops, long fuzzing, soaks, races
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@$(MAKE) --no-print-directory MODE=tsan all
 	@LONG=1 tests/run $(MODE)

@@ -62,7 +62,8 @@ def replay_program():
 class Recorder(Process):
     """callspand at an interface of a namespace, ready to record when this returns."""
 
-    def __init__(self, bench, store, netns, interface, *extra, name="callspand", prefix=()):
+    def __init__(self, bench, store, netns, interface, *extra, name="callspand", prefix=(),
+                 binary=None):
         self.counters_path = bench.path(name + ".counters")
         address = bench.path(name + ".ready")
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -71,7 +72,8 @@ class Recorder(Process):
         os.environ["NOTIFY_SOCKET"] = address
         try:
             super().__init__(
-                bench, "ip", "netns", "exec", netns, *prefix, program("callspand"),
+                bench, "ip", "netns", "exec", netns, *prefix,
+                binary or program("callspand"),
                 "--store", store.path, "-i", interface, "--foreground",
                 "--counters", self.counters_path, *extra, name=name,
             )  # fmt: skip
