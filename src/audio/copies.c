@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* copies.c: what a relay sent on is heard once.
+/* copies.c: what several capture threads saw of one voice is heard as one.
  *
  * Runs in the vault, at render.  Capture threads that saw the two sides of a relay apart have stored both.  Two streams
  * of one track that have one SSRC, and frames of the same number and timestamp at about the same time, carry the
  * same voice: the later stream's frames become the earlier one's, where copies go and gaps close.
+ * So do those of a flow that went from one thread to another: to another interface of a bundle, or to another handle when
+ * an interface came back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,8 @@
 #include "audio/timeline.h"
 
 #define NEAR_US (5 * (uint64_t)US_PER_S)
-#define ENOUGH  3 /* frames that agree */
+#define ENOUGH  3   /* frames that agree */
+#define STEPS   500 /* numbers that may be missing where a flow changes threads */
 
 static int by_number(const void *a, const void *b)
 {
@@ -29,11 +32,14 @@ static bool same_codec(const struct kept *x, const struct kept *y)
 	       x->decoder->payload_type == y->decoder->payload_type;
 }
 
+static uint64_t between_us(int64_t x, int64_t y)
+{
+	return x < y ? (uint64_t)y - (uint64_t)x : (uint64_t)x - (uint64_t)y;
+}
+
 static bool same_frame(const struct kept *x, const struct kept *y)
 {
-	uint64_t a = (uint64_t)x->frame.arrival_us, b = (uint64_t)y->frame.arrival_us;
-	bool first = x->frame.arrival_us < y->frame.arrival_us;
-	return (first ? b - a : a - b) < NEAR_US && same_codec(x, y);
+	return between_us(x->frame.arrival_us, y->frame.arrival_us) < NEAR_US && same_codec(x, y);
 }
 
 /* How many frames of `s` are in `into`, and by how many cycles their numbers differ.  Both are sorted by number. */
@@ -83,6 +89,36 @@ static bool join(struct stream *into, struct stream *s, int64_t ahead)
 	return true;
 }
 
+static const struct kept *nearest(const struct stream *s, int64_t at_us)
+{
+	const struct kept *best = s->kept;
+	for (const struct kept *k = s->kept; k < s->kept + s->kept_count; k++)
+		if (between_us(k->frame.arrival_us, at_us) <
+		    between_us(best->frame.arrival_us, at_us))
+			best = k;
+	return best;
+}
+
+/* Does `s` have what else came on the flow of `into`, with numbers and timestamps that run on?  Then all of it can be decoded
+ * there. */
+static bool goes_on(const struct stream *into, const struct stream *s, int64_t *ahead)
+{
+	if (!endpoint_equal(&into->record.src, &s->record.src) ||
+	    !endpoint_equal(&into->record.dst, &s->record.dst))
+		return false;
+	for (size_t i = 0; i < s->kept_count; i++)
+		if (s->kept[i].decoder && !decoder_there(into, &s->kept[i]))
+			return false;
+	const struct rtp_frame *y = &nearest(s, INT64_MIN)->frame;
+	const struct rtp_frame *x = &nearest(into, y->arrival_us)->frame;
+	int16_t steps = (int16_t)(y->sequence - x->sequence);
+	int64_t ticks = (int32_t)(y->timestamp - x->timestamp);
+	int64_t most = (int64_t)(NEAR_US / US_PER_S) * into->record.clock_rate;
+	*ahead = (int64_t)(x->sequence + (uint64_t)(int64_t)steps - y->sequence);
+	return between_us(x->arrival_us, y->arrival_us) < NEAR_US && steps <= STEPS &&
+	       steps >= -STEPS && ticks <= most && ticks >= -most;
+}
+
 static bool may_join(const struct stream *a, const struct stream *b)
 {
 	return !a->muted && !b->muted && !a->joined && !b->joined && a->kept_count > 0 &&
@@ -102,7 +138,8 @@ bool copies_join(struct timeline *t, struct audio_summary *out)
 			qsort(into->kept, into->kept_count, sizeof *into->kept, by_number);
 			qsort(s->kept, s->kept_count, sizeof *s->kept, by_number);
 			size_t both = frames_in_both(into, s, &ahead);
-			if (both < ENOUGH && both < s->kept_count)
+			bool copy = both >= ENOUGH || both == s->kept_count;
+			if (!copy && !goes_on(into, s, &ahead))
 				continue;
 			if (!join(into, s, ahead))
 				return false;
