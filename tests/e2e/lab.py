@@ -60,7 +60,7 @@ def replay_program():
 
 
 class Recorder(Process):
-    """callspand at an interface of a namespace, ready to record when this returns."""
+    """callspand at an interface (or several) of a namespace, ready to record when this returns."""
 
     def __init__(self, bench, store, netns, interface, *extra, name="callspand", prefix=(),
                  binary=None):
@@ -68,13 +68,16 @@ class Recorder(Process):
         address = bench.path(name + ".ready")
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(address)
+        os.chmod(address, 0o777)  # the recorder may be another user by then
         ready.setblocking(False)
+        names = (interface,) if isinstance(interface, str) else interface
+        interfaces = [a for name in names for a in ("-i", name)]
         os.environ["NOTIFY_SOCKET"] = address
         try:
             super().__init__(
                 bench, "ip", "netns", "exec", netns, *prefix,
                 binary or program("callspand"),
-                "--store", store.path, "-i", interface, "--foreground",
+                "--store", store.path, *interfaces, "--foreground",
                 "--counters", self.counters_path, *extra, name=name,
             )  # fmt: skip
         finally:
@@ -110,15 +113,21 @@ class Wire:
         self.netns = "callspan-%d-%d" % (os.getpid(), len(bench.cleanups))
         quiet("ip", "netns", "add", self.netns)
         bench.cleanups.append(lambda: quiet("ip", "netns", "del", self.netns))
-        ip = ("ip", "-n", self.netns, "link")
-        quiet(*ip, "add", self.tap, "type", "veth", "peer", "name", self.source)
-        for end in (self.tap, self.source):
+        self.connect(self.tap, self.source)
+
+    def link(self, *args):
+        return quiet("ip", "-n", self.netns, "link", *args)
+
+    def connect(self, tap, source):
+        self.link("add", tap, "type", "veth", "peer", "name", source)
+        for end in (tap, source):
             key = "net.ipv6.conf.%s.disable_ipv6=1" % end
             quiet("ip", "netns", "exec", self.netns, "sysctl", "-qw", key)
-            quiet(*ip, "set", end, "arp", "off", "up")
+            self.link("set", end, "arp", "off", "up")
 
-    def recorder(self, store, *extra, **more):
-        return Recorder(self.bench, store, self.netns, self.tap, *extra, **more)
+    def recorder(self, store, *extra, on=None, **more):
+        on = self.tap if on is None else on
+        return Recorder(self.bench, store, self.netns, on, *extra, **more)
 
     def replay(self, capture, name="replay"):
         return Process(

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* replay.c: sends a capture file on an interface at the speed it was captured.
+/* replay.c: sends capture files, each on its interface, at the speed they were captured.
  *
- *   replay INTERFACE FILE
+ *   replay INTERFACE FILE [INTERFACE FILE ...]
  *
- * Frames that are due go out together, every millisecond.  Ten times a second it prints a line
+ * Several files have one clock, that of their time stamps.  Frames that are due go out together, every millisecond.  Ten times a second it prints a line
  * "<Unix microseconds> <frames sent>", so that a test knows what was on the wire at which time.
  * It is part of the tests only: callspan itself never sends a frame.
  */
@@ -23,7 +23,9 @@
 #define BATCH 64
 
 struct frame {
-	int64_t due_us; /* after the first */
+	int64_t due_us; /* as captured; then after the first of all */
+	int fd;         /* of its interface */
+	size_t no;      /* as read */
 	size_t len;
 	unsigned char *bytes; /* owned */
 };
@@ -44,10 +46,9 @@ static int64_t now_us(clockid_t clock)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static void keep(const struct pcap_pkthdr *h, const unsigned char *bytes)
+static void keep(int fd, const struct pcap_pkthdr *h, const unsigned char *bytes)
 {
 	static size_t room;
-	static int64_t first_us;
 	int64_t us = (int64_t)h->ts.tv_sec * 1000000 + h->ts.tv_usec;
 
 	if (frames_count == room) {
@@ -56,16 +57,14 @@ static void keep(const struct pcap_pkthdr *h, const unsigned char *bytes)
 		if (!frames)
 			fail("not enough memory");
 	}
-	if (!frames_count)
-		first_us = us;
-	struct frame f = { us - first_us, h->caplen, malloc(h->caplen) };
+	struct frame f = { us, fd, frames_count, h->caplen, malloc(h->caplen) };
 	if (!f.bytes)
 		fail("not enough memory");
 	memcpy(f.bytes, bytes, h->caplen);
 	frames[frames_count++] = f;
 }
 
-static void read_file(const char *path)
+static void read_file(const char *path, int fd)
 {
 	char text[PCAP_ERRBUF_SIZE];
 	struct pcap_pkthdr *h;
@@ -75,10 +74,26 @@ static void read_file(const char *path)
 	if (!p)
 		fail(text);
 	while (pcap_next_ex(p, &h, &bytes) == 1)
-		keep(h, bytes);
+		keep(fd, h, bytes);
 	pcap_close(p);
+}
+
+/* In order of time; what is as old stays in the order in which it was read. */
+static int by_time(const void *a, const void *b)
+{
+	const struct frame *x = a, *y = b;
+	if (x->due_us != y->due_us)
+		return x->due_us < y->due_us ? -1 : 1;
+	return x->no < y->no ? -1 : x->no > y->no;
+}
+
+static void merge(void)
+{
 	if (!frames_count)
 		fail("no frames");
+	qsort(frames, frames_count, sizeof *frames, by_time);
+	for (size_t i = frames_count; i-- > 0;)
+		frames[i].due_us -= frames[0].due_us;
 }
 
 static int open_interface(const char *name)
@@ -97,15 +112,18 @@ static int open_interface(const char *name)
 	return fd;
 }
 
-/* Send what is due from frame `next` on, at most a batch; gives how many. */
-static size_t send_due(int fd, size_t next, int64_t elapsed_us)
+/* Send what is due from frame `next` on, of one interface, at most a batch; gives how many. */
+static size_t send_due(size_t next, int64_t elapsed_us)
 {
 	struct mmsghdr messages[BATCH];
 	struct iovec parts[BATCH];
 	unsigned n = 0;
 
 	memset(messages, 0, sizeof messages);
-	for (; n < BATCH && next + n < frames_count && frames[next + n].due_us <= elapsed_us; n++) {
+	int fd = frames[next].fd;
+	for (; n < BATCH && next + n < frames_count && frames[next + n].due_us <= elapsed_us &&
+	       frames[next + n].fd == fd;
+	     n++) {
 		parts[n] = (struct iovec){ frames[next + n].bytes, frames[next + n].len };
 		messages[n].msg_hdr.msg_iov = &parts[n];
 		messages[n].msg_hdr.msg_iovlen = 1;
@@ -120,10 +138,11 @@ static size_t send_due(int fd, size_t next, int64_t elapsed_us)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
-		fail("usage: replay INTERFACE FILE");
-	read_file(argv[2]);
-	int fd = open_interface(argv[1]);
+	if (argc < 3 || argc % 2 == 0)
+		fail("usage: replay INTERFACE FILE [INTERFACE FILE ...]");
+	for (int i = 1; i < argc; i += 2)
+		read_file(argv[i + 1], open_interface(argv[i]));
+	merge();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	int64_t started_us = now_us(CLOCK_MONOTONIC), told_us = 0;
@@ -132,9 +151,9 @@ int main(int argc, char **argv)
 		int64_t elapsed_us = now_us(CLOCK_MONOTONIC) - started_us;
 		size_t n, batches = 0;
 		do {
-			n = send_due(fd, next, elapsed_us);
+			n = send_due(next, elapsed_us);
 			next += n;
-		} while (n > 0 && ++batches < 64);
+		} while (n > 0 && next < frames_count && ++batches < 64);
 		if (elapsed_us - told_us >= 100000) {
 			told_us = elapsed_us;
 			printf("%lld %zu\n", (long long)now_us(CLOCK_REALTIME), next);
