@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* capture.c: the public functions, each handed to the kind of source it is about.
  *
- * Read files.c for capture files, pcap.c for interfaces.
+ * Read files.c for capture files, interface.c and pcap.c for interfaces.
  */
 #include "capture/kind.h"
 
@@ -16,6 +16,11 @@ int capture_burst(struct capture *c, struct frame *frames, int max)
 {
 	ASSERT(max > 0 && max <= CAPTURE_BURST);
 	return c->kind->burst(c, frames, max);
+}
+
+bool capture_away(const struct capture *c)
+{
+	return c->kind->away && c->kind->away(c);
 }
 
 void capture_wait(struct capture *c, int timeout_ms)

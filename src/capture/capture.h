@@ -29,10 +29,13 @@ struct capture_live {
 	const char *filter;    /* NULL or "": everything */
 	int buffer_mib;
 	int snaplen;
-	int fanout_group; /* -1: alone; else the PACKET_FANOUT_HASH group of several handles */
+	int fanout_group;    /* -1: alone; else the PACKET_FANOUT_HASH group of several handles */
+	bool another_counts; /* another handle counts what the interface itself dropped */
 };
 
-/* Open an interface: promiscuous, non-blocking, nanosecond time stamps where offered. */
+/* Open an interface: promiscuous, non-blocking, nanosecond time stamps where offered.  One that is not there is
+ * RC_FAILED.  One that goes away later, or fails, ends nothing: bursts are empty then, and each second it is tried to
+ * open it anew, as it was (this needs CAP_NET_RAW still). */
 enum rc capture_open_live(struct capture **out, const struct capture_live *cfg,
 			  struct error *err) MUST_USE;
 void capture_close(struct capture *c);
@@ -41,6 +44,9 @@ void capture_close(struct capture *c);
  * 0: none now (live).  -1: no more will come: end of all files, or a failure; then
  * capture_failure() says which. */
 int capture_burst(struct capture *c, struct frame *frames, int max);
+
+/* Has the interface gone, and not been opened again yet?  From any thread. */
+bool capture_away(const struct capture *c);
 
 /* Wait until frames may be there, at most `timeout_ms`.  Live only; files return at once. */
 void capture_wait(struct capture *c, int timeout_ms);
@@ -63,6 +69,10 @@ const char *capture_link_name(uint16_t link_type, char buf[LINK_NAME]);
  * no harm: libpcap puts the tags back).  Writes one line for each thing found, with the `ip`,
  * `sysctl` or `ethtool` command to run; returns their number.  Reads, never changes. */
 int capture_check_interface(const char *interface, char *text, size_t size);
+
+/* How a device of the network is, for who watches it. */
+enum link_state { LINK_UP, LINK_NO_CARRIER, LINK_DOWN, LINK_MISSING };
+enum link_state capture_link_state(const char *interface);
 
 enum decode_verdict {
 	DECODE_UDP,       /* *out is filled */

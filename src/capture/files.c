@@ -154,7 +154,12 @@ static void files_close(struct capture *c)
 }
 
 static const struct capture_kind files_kind = {
-	files_burst, files_wait, files_failure, files_kernel_drops, files_progress, files_close,
+	.burst = files_burst,
+	.wait = files_wait,
+	.failure = files_failure,
+	.kernel_drops = files_kernel_drops,
+	.progress = files_progress,
+	.close = files_close,
 };
 
 enum rc capture_open_files(struct capture **out, const char *const *paths, size_t n,

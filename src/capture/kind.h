@@ -16,12 +16,20 @@ struct capture_kind {
 	uint64_t (*kernel_drops)(struct capture *);
 	void (*progress)(const struct capture *, uint64_t *done, uint64_t *total);
 	void (*close)(struct capture *);
+	bool (*away)(const struct capture *); /* NULL: it never is */
 };
 
 /* The first member of each kind's own struct. */
 struct capture {
 	const struct capture_kind *kind;
 };
+
+/* ---- one handle on an interface (pcap.c) ---- */
+
+/* What capture_open_live() opens, and opens again: this one ends for good, with -1, when its interface goes away; what
+ * the kernel still held then has been read. */
+enum rc capture_handle_open(struct capture **out, const struct capture_live *cfg,
+			    struct error *err) MUST_USE;
 
 /* ---- one capture file (pcap.c) ---- */
 

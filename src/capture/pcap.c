@@ -9,7 +9,6 @@
 #include <linux/if_packet.h>
 #include <pcap/pcap.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "capture/kind.h"
 #include "capture/pcapng.h"
 #include "capture/staging.h"
@@ -290,18 +290,22 @@ struct live {
 	bool counts_interface; /* this handle counts what the interface itself dropped */
 	uint64_t drops;
 	uint32_t seen_drops, seen_interface_drops; /* libpcap's last figures: 32 bits, they wrap */
+	int64_t opened_ns, joined_ns;              /* wall clock, of a handle in a fanout group */
 	struct frame *frames;                      /* borrowed: the burst that is being filled */
 	int filled;
-	bool failed;
+	int64_t failed_ns; /* monotonic; 0: it has not */
 	struct error failure;
 };
 
 static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
 {
 	struct live *l = (struct live *)(void *)user;
-	struct frame *f = &l->frames[l->filled++];
+	struct frame *f = &l->frames[l->filled];
 
 	fill_frame(f, h, bytes, l->unit_ns, l->link_type);
+	if (UNLIKELY(f->ts_ns < l->joined_ns && f->ts_ns >= l->opened_ns))
+		return; /* of the others: see join_fanout() */
+	l->filled++;
 	staging_keep(&l->staging, f);
 }
 
@@ -309,17 +313,19 @@ static int live_burst(struct capture *c, struct frame *frames, int max)
 {
 	struct live *l = (struct live *)c;
 
-	if (l->failed)
-		return -1;
 	staging_restart(&l->staging);
 	l->frames = frames;
 	l->filled = 0;
 	int got = pcap_dispatch(l->pcap, max, on_frame, (u_char *)l);
-	if (got < 0) {
-		l->failed = true;
+	if (LIKELY(got >= 0 || l->filled > 0))
+		return l->filled;
+	int64_t now = clock_mono_ns();
+	if (!l->failed_ns) {
+		l->failed_ns = now;
 		(void)error_set(&l->failure, RC_FAILED, "%s", pcap_geterr(l->pcap));
 	}
-	return l->filled > 0 || !l->failed ? l->filled : -1;
+	/* The kernel still holds a block of the last frames, for as long as it waits for more. */
+	return now - l->failed_ns < 3 * BLOCK_TIMEOUT_MS * NS_PER_MS ? 0 : -1;
 }
 
 static void live_wait(struct capture *c, int timeout_ms)
@@ -334,7 +340,13 @@ static const char *live_failure(const struct capture *c)
 {
 	const struct live *l = (const struct live *)c;
 
-	return l->failed ? l->failure.text : NULL;
+	return l->failed_ns ? l->failure.text : NULL;
+}
+
+/* A figure that went back is of an interface whose own count began anew, or which has gone. */
+static uint32_t advanced(uint32_t now, uint32_t seen)
+{
+	return now - seen <= INT32_MAX ? now - seen : 0;
 }
 
 static uint64_t live_kernel_drops(struct capture *c)
@@ -344,10 +356,10 @@ static uint64_t live_kernel_drops(struct capture *c)
 
 	if (pcap_stats(l->pcap, &now) != 0)
 		return l->drops;
-	l->drops += (uint32_t)(now.ps_drop - l->seen_drops);
+	l->drops += advanced(now.ps_drop, l->seen_drops);
 	l->seen_drops = now.ps_drop;
 	if (l->counts_interface)
-		l->drops += (uint32_t)(now.ps_ifdrop - l->seen_interface_drops);
+		l->drops += advanced(now.ps_ifdrop, l->seen_interface_drops);
 	l->seen_interface_drops = now.ps_ifdrop;
 	return l->drops;
 }
@@ -369,7 +381,12 @@ static void live_close(struct capture *c)
 }
 
 static const struct capture_kind live_kind = {
-	live_burst, live_wait, live_failure, live_kernel_drops, live_progress, live_close,
+	.burst = live_burst,
+	.wait = live_wait,
+	.failure = live_failure,
+	.kernel_drops = live_kernel_drops,
+	.progress = live_progress,
+	.close = live_close,
 };
 
 /* What is asked before the handle is activated.  These fail only for a handle that is active
@@ -399,23 +416,23 @@ static enum rc activate_failed(const char *interface, pcap_t *p, int status, str
 
 /* Share the interface's frames among the handles of one group, all of a flow to the same one, and all IP fragments
  * between two hosts, which carry no ports to hash.  The kernel could put them together
- * (PACKET_FANOUT_FLAG_DEFRAG); we do, by one stated rule, and count. */
+ * (PACKET_FANOUT_FLAG_DEFRAG); we do, by one stated rule, and count.
+ *
+ * Until it has joined, a handle is given every frame of the interface: those that came before are
+ * left to the handles that were in the group already, so that no frame is read twice. */
 static enum rc join_fanout(struct live *l, const struct capture_live *cfg, struct error *err)
 {
-	static _Atomic int counted_group = -1;
 	unsigned kind = PACKET_FANOUT_HASH;
 	unsigned arg = (unsigned)cfg->fanout_group | kind << 16;
 
-	l->counts_interface = true;
+	l->counts_interface = !cfg->another_counts;
 	if (cfg->fanout_group < 0)
 		return RC_OK;
 	if (cfg->fanout_group > UINT16_MAX)
 		return error_set(err, RC_FAILED, "%s: no such fanout group", cfg->interface);
-	/* Only one handle of a group counts what the interface dropped before all of them. */
-	l->counts_interface =
-		atomic_exchange(&counted_group, cfg->fanout_group) != cfg->fanout_group;
 	if (setsockopt(pcap_fileno(l->pcap), SOL_PACKET, PACKET_FANOUT, &arg, sizeof arg) != 0)
 		return error_errno(err, RC_FAILED, errno, "%s: PACKET_FANOUT", cfg->interface);
+	l->joined_ns = clock_real_ns();
 	return RC_OK;
 }
 
@@ -447,7 +464,7 @@ static enum rc set_up(struct live *l, const struct capture_live *cfg, struct err
 	return join_fanout(l, cfg, err);
 }
 
-enum rc capture_open_live(struct capture **out, const struct capture_live *cfg, struct error *err)
+enum rc capture_handle_open(struct capture **out, const struct capture_live *cfg, struct error *err)
 {
 	char reason[PCAP_ERRBUF_SIZE];
 	enum rc rc = RC_FAILED;
@@ -467,6 +484,7 @@ enum rc capture_open_live(struct capture **out, const struct capture_live *cfg, 
 		(void)error_set(err, rc, "%s: buffer or snap length out of range", cfg->interface);
 		goto fail;
 	}
+	l->opened_ns = clock_real_ns();
 	int status = pcap_activate(l->pcap);
 	if (status < 0) {
 		rc = activate_failed(cfg->interface, l->pcap, status, err);
