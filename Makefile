@@ -10,7 +10,7 @@ B       := build/$(MODE)
 GEN     := build/gen
 
 PKGS    := libpcap libosip2 rocksdb libsodium libcrypto sndfile libprotobuf-c yaml-0.1 alsa libsystemd jansson libisal \
-           libmicrohttpd libarchive spandsp opus speex speexdsp opencore-amrnb opencore-amrwb libsrtp2
+           libmicrohttpd libarchive libcap-ng spandsp opus speex speexdsp opencore-amrnb opencore-amrwb libsrtp2
 # G.729 needs a library under the GPL: it is linked only when asked for (make WITH_BCG729=1).
 ifdef WITH_BCG729
   PKGS += libbcg729

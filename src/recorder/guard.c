@@ -5,11 +5,14 @@
  * The recorder's memory holds voices.  It leaves no core dump (RLIMIT_CORE 0), may not be traced
  * or dumped by others (PR_SET_DUMPABLE 0), and chunk buffers are locked and kept
  * out of dumps where they are made (base/pool.h).
+ *
+ * Who listens keeps CAP_NET_RAW, without which an interface that has gone and come back could not be opened again; all other
+ * capabilities, however they were come by, are given away.  docs/threats.md says what that leaves to an attacker.
  */
 #include "recorder/parts.h"
 
+#include <cap-ng.h>
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -64,13 +67,27 @@ static enum rc find_user(const char *store, const char *user, uid_t *uid, gid_t 
 	return RC_OK;
 }
 
-enum rc guard_drop_root(const char *store, const char *user, struct error *err)
+/* The capabilities that are asked for from now on: one, or none. */
+static void choose_capabilities(bool listens)
+{
+	bool has = capng_get_caps_process() == 0 &&
+		   capng_have_capability(CAPNG_PERMITTED, CAP_NET_RAW);
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (has && listens)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_RAW);
+}
+
+enum rc guard_drop_root(const char *store, const char *user, bool listens, struct error *err)
 {
 	uid_t uid = 0;
 	gid_t gid = 0;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
+		choose_capabilities(listens);
+		if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+			return error_set(err, RC_FAILED, "cannot give capabilities away");
 		return RC_OK;
+	}
 	enum rc rc = find_user(store, user, &uid, &gid, err);
 	if (rc != RC_OK)
 		return rc;
@@ -79,8 +96,8 @@ enum rc guard_drop_root(const char *store, const char *user, struct error *err)
 			    "hint=\"give STORE/recorder to a user of its own, or set user:\"");
 		return RC_OK;
 	}
-	if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 ||
-	    setresuid(uid, uid, uid) != 0)
+	choose_capabilities(listens);
+	if (capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP) != 0)
 		return error_errno(err, RC_FAILED, errno, "cannot become user %u", (unsigned)uid);
 	ASSERT(setuid(0) != 0); /* there is no way back */
 	/* Changing the user makes a process dumpable again (prctl(2)). */

@@ -59,9 +59,11 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 void progress_draw(const struct capture *c, int64_t started_mono_ns);
 void progress_end(void);
 
-/* guard.c: no core dumps, no ptrace; become the recorder's user when started as root. */
+/* guard.c: no core dumps, no ptrace; become the recorder's user when started as root.  Of all capabilities only CAP_NET_RAW
+ * stays, where `listens`: an interface that comes back is opened with it. */
 void guard_memory(void);
-enum rc guard_drop_root(const char *store, const char *user, struct error *err) MUST_USE;
+enum rc guard_drop_root(const char *store, const char *user, bool listens,
+			struct error *err) MUST_USE;
 
 /* report.c: how it stands, into STORE/recorder/status.json, replaced as a whole: counters and times, nobody's name.  What
  * cannot be written is logged once, and recording goes on. */

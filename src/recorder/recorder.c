@@ -156,7 +156,7 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 		return rc;
 	if (!cfg->files)
 		warn_of_interface(s->options->interface);
-	if ((rc = guard_drop_root(s->options->store, s->options->user, err)) != RC_OK)
+	if ((rc = guard_drop_root(s->options->store, s->options->user, !cfg->files, err)) != RC_OK)
 		return rc;
 	if ((rc = store_check_version(s->options->store, err)) != RC_OK)
 		return rc;
@@ -207,7 +207,7 @@ enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
 	struct decoder decoder;
 
 	/* As the user that will record, so that what it may not read is found now. */
-	enum rc rc = guard_drop_root(cfg->options->store, cfg->options->user, err);
+	enum rc rc = guard_drop_root(cfg->options->store, cfg->options->user, false, err);
 	if (rc == RC_OK)
 		rc = decoder_init(&decoder, cfg->options, err);
 	if (rc != RC_OK || (rc = store_check_version(cfg->options->store, err)) != RC_OK)
