@@ -30,7 +30,7 @@ static void on_hangup(int signo)
 }
 
 static const char usage_text[] =
-	"usage: callspand (--store DIR | --config FILE) (-r FILE ... | -i IF) [options]\n"
+	"usage: callspand (--store DIR | --config FILE) (-r FILE ... | -i IF ...) [options]\n"
 	"\n"
 	"Records the telephone calls in capture files or at an interface into a store\n"
 	"that `callspan init` has made.  It only listens.\n"
@@ -39,7 +39,8 @@ static const char usage_text[] =
 	"      --config FILE      read options from a YAML file (see callspand(8))\n"
 	"  -r, --read FILE ...    record capture files (pcap, pcapng; - is standard input),\n"
 	"                         several merged in order of time\n"
-	"  -i, --interface IF     record from an interface at a mirror port\n"
+	"  -i, --interface IF     record from an interface at a mirror port; given again (or as\n"
+	"                         A,B): from several, such as the two legs of a tap\n"
 	"      --filter BPF       only these frames, in libpcap's filter language\n"
 	"      --retain-from import|call\n"
 	"                         capture files: the retention period begins when they are\n"
@@ -89,6 +90,7 @@ struct command_line {
 	const char **files; /* owned */
 	size_t files_count;
 	const char *counters_path;
+	char interfaces[OPTION_TEXT + 1]; /* of the command line, with commas */
 	bool store_given, live, check, retain_from_call;
 };
 
@@ -128,6 +130,17 @@ static enum rc set_pair(struct command_line *c, const char *pair, struct error *
 	return options_set(&c->options, name, equals + 1, err);
 }
 
+/* The first -i takes the place of what the configuration says, each further one is beside it. */
+static enum rc add_interface(struct command_line *c, const char *name, struct error *err)
+{
+	size_t used = strlen(c->interfaces);
+	/* What is cut off here is too long for the option all the same. */
+	snprintf(c->interfaces + used, sizeof c->interfaces - used, "%s%s", c->live ? "," : "",
+		 name);
+	c->live = true;
+	return options_set(&c->options, "capture.interface", c->interfaces, err);
+}
+
 static enum rc take_option(struct command_line *c, int opt, struct error *err)
 {
 	switch (opt) {
@@ -136,7 +149,7 @@ static enum rc take_option(struct command_line *c, int opt, struct error *err)
 		return options_set(&c->options, "store", optarg, err);
 	case OPT_CONFIG: return RC_OK;
 	case 'r': c->files[c->files_count++] = optarg; return RC_OK;
-	case 'i': c->live = true; return options_set(&c->options, "capture.interface", optarg, err);
+	case 'i': return add_interface(c, optarg, err);
 	case OPT_FILTER: return options_set(&c->options, "capture.filter", optarg, err);
 	case OPT_SET: return set_pair(c, optarg, err);
 	case OPT_COUNTERS: c->counters_path = optarg; return RC_OK;

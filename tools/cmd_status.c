@@ -37,6 +37,24 @@ static void print_group(const json_t *counters, size_t g)
 	}
 }
 
+/* Only what is wrong is worth a line; one interface that is up is what everybody expects. */
+static void print_interfaces(const json_t *interfaces)
+{
+	const json_t *one;
+	size_t i;
+	json_array_foreach(interfaces, i, one)
+	{
+		char since[40];
+		const char *state = cmd_text(one, "state");
+		(void)cmd_local_time(one, "since", since);
+		if (strcmp(state, "up") != 0)
+			printf("Interface %s is AWAY (%s) since %s: nothing is recorded from it.\n",
+			       cmd_text(one, "name"), state, since);
+		else if (json_array_size(interfaces) > 1)
+			printf("Interface %s is up since %s.\n", cmd_text(one, "name"), since);
+	}
+}
+
 static void print_capture(const json_t *capture)
 {
 	char started[40], written[40], packet[40];
@@ -57,6 +75,8 @@ static void print_capture(const json_t *capture)
 		printf("\nThe recorder %s from %s to %s", live ? "recorded" : "read files", started,
 		       written);
 	printf("%s%s.\n", *packet ? ", its newest packet is of " : "", packet);
+	if (running)
+		print_interfaces(json_object_get(capture, "interfaces"));
 	for (size_t g = 0; g < GROUPS; g++)
 		print_group(counters, g);
 }

@@ -254,6 +254,8 @@ static enum rc start_threads(struct live *l, struct error *err)
 	for (unsigned i = 0; i < l->session->threads && rc == RC_OK; i++)
 		rc = start_thread(&l->threads[i].thread, &l->threads[i].running, run_capture,
 				  &l->threads[i], err);
+	for (unsigned i = 0; i < l->session->threads && rc == RC_OK; i++)
+		cpus_pin(&l->session->capture_cpus, l->threads[i].thread, i);
 	return rc;
 }
 
@@ -302,6 +304,7 @@ static void sum_up(const struct live *l, struct counters *sum)
 	for (unsigned i = 0; i < l->session->threads; i++)
 		counters_sum(sum, &l->threads[i].tap.counters);
 	counters_sum(sum, &l->signalling_counters);
+	counters_sum(sum, &l->session->sources.counters);
 	for (unsigned i = 0; i < l->session->writers_count; i++)
 		counters_sum(sum, &l->session->writers[i].counters);
 }
@@ -363,7 +366,8 @@ static enum rc watch(struct live *l, const volatile int *stop, struct error *err
 			tell_pressure(l);
 			next_look = clock_mono_ns() + LOOK_EVERY_NS;
 		}
-		if (clock_mono_ns() >= next_status) {
+		bool changed = sources_watch(&l->session->sources, l->session->captures);
+		if (changed || clock_mono_ns() >= next_status) {
 			tell_status(l);
 			next_status = clock_mono_ns() + STATUS_EVERY_NS;
 		}
@@ -402,6 +406,7 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 			s->pen_held += media_held(l->threads[i].tap.media);
 	}
 	counters_sum(&s->total, &l->signalling_counters);
+	counters_sum(&s->total, &s->sources.counters);
 	if (l->joiner.reassembly) {
 		s->fragments_held = reassembly_fragments_held(l->joiner.reassembly);
 		s->segments_held = reassembly_segments_held(l->joiner.reassembly);

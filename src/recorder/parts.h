@@ -8,10 +8,12 @@
 #ifndef CALLSPAN_RECORDER_PARTS_H
 #define CALLSPAN_RECORDER_PARTS_H
 
+#include "base/cpus.h"
 #include "base/options.h"
 #include "capture/capture.h"
 #include "recorder/joiner.h"
 #include "recorder/recorder.h"
+#include "recorder/sources.h"
 #include "recorder/tap.h"
 #include "recorder/writer_thread.h"
 #include "sip/sip.h"
@@ -23,8 +25,10 @@ struct session {
 	struct policy policy;
 	struct capture **captures;     /* owned: one for files, one a capture thread live */
 	unsigned threads;              /* capture threads */
+	struct sources sources;        /* live: the interfaces of those */
 	struct writer_thread *writers; /* owned */
 	unsigned writers_count;
+	struct cpus capture_cpus, writer_cpus;
 	_Atomic int64_t packet_ns;              /* newest packet time */
 	int lock;                               /* STORE's recorder lock */
 	struct counters total;                  /* filled when all threads have ended */

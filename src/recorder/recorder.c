@@ -45,8 +45,11 @@ struct signalling *session_signalling(struct session *s, const struct signalling
 enum rc session_start_writers(struct session *s, struct error *err)
 {
 	enum rc rc = RC_OK;
-	for (unsigned i = 0; i < s->writers_count && rc == RC_OK; i++)
+	for (unsigned i = 0; i < s->writers_count && rc == RC_OK; i++) {
 		rc = writer_thread_start(&s->writers[i], err);
+		if (rc == RC_OK)
+			cpus_pin(&s->writer_cpus, s->writers[i].thread, i);
+	}
 	if (rc == RC_OK)
 		sd_notify(0, "READY=1");
 	return rc;
@@ -72,7 +75,6 @@ enum rc session_finish_writers(struct session *s, struct error *err)
 static enum rc open_capture(struct session *s, struct error *err)
 {
 	const struct options *o = s->options;
-	enum rc rc = RC_OK;
 
 	s->captures = calloc(s->threads, sizeof(struct capture *));
 	if (!s->captures)
@@ -80,27 +82,7 @@ static enum rc open_capture(struct session *s, struct error *err)
 	if (s->cfg->files)
 		return capture_open_files(&s->captures[0], s->cfg->files, s->cfg->files_count,
 					  o->filter, err);
-	struct capture_live live = {
-		.interface = o->interface,
-		.filter = o->filter,
-		.buffer_mib = (int)o->capture_buffer_mib,
-		.snaplen = (int)o->snaplen,
-		.fanout_group = s->threads > 1 ? (int)(getpid() & 0xffff) : -1,
-	};
-	for (unsigned i = 0; i < s->threads && rc == RC_OK; i++)
-		rc = capture_open_live(&s->captures[i], &live, err);
-	return rc;
-}
-
-static void warn_of_interface(const char *interface)
-{
-	char text[1024], *rest = text, *line;
-	if (capture_check_interface(interface, text, sizeof text) == 0)
-		return;
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			log_warning("interface-not-quiet", "interface=%s run=\"%s\"", interface,
-				    line);
+	return sources_open(&s->sources, o, s->captures, err);
 }
 
 static enum rc make_writers(struct session *s, struct error *err)
@@ -144,19 +126,32 @@ static enum rc take_store(struct session *s, struct error *err)
 	return rc;
 }
 
+/* The options that hold more than a number or a text. */
+static enum rc read_lists(struct session *s, struct error *err)
+{
+	const struct options *o = s->options;
+	enum rc rc = cpus_read(&s->capture_cpus, "capture.cpus", o->capture_cpus, err);
+	if (rc == RC_OK)
+		rc = cpus_read(&s->writer_cpus, "writer.cpus", o->writer_cpus, err);
+	return rc == RC_OK ? sources_init(&s->sources, o, err) : rc;
+}
+
 static enum rc session_init(struct session *s, const struct recorder_config *cfg, struct error *err)
 {
+	bool listens = !cfg->files;
 	*s = (struct session){ .cfg = cfg, .options = cfg->options, .lock = -1 };
-	s->threads = cfg->files ? 1 : (unsigned)cfg->options->capture_threads;
-	s->writers_count = (unsigned)cfg->options->writer_threads;
-
-	/* Root only for what needs it: the interface, or files that others may not read. */
-	enum rc rc = open_capture(s, err);
+	enum rc rc = read_lists(s, err);
 	if (rc != RC_OK)
 		return rc;
-	if (!cfg->files)
-		warn_of_interface(s->options->interface);
-	if ((rc = guard_drop_root(s->options->store, s->options->user, !cfg->files, err)) != RC_OK)
+	unsigned interfaces = s->sources.count ? s->sources.count : 1;
+	s->threads = listens ? interfaces * s->sources.threads_each : 1;
+	s->writers_count = (unsigned)cfg->options->writer_threads;
+
+	/* Root only for what needs it: the interfaces, or files that others may not read. */
+	if ((rc = open_capture(s, err)) != RC_OK)
+		return rc;
+	rc = guard_drop_root(s->options->store, s->options->user, listens, err);
+	if (rc != RC_OK)
 		return rc;
 	if ((rc = store_check_version(s->options->store, err)) != RC_OK)
 		return rc;
@@ -204,10 +199,14 @@ enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
 	struct policy policy;
 	struct store_writer *w;
 	static struct counters unused;
+	static struct session lists;
 	struct decoder decoder;
 
 	/* As the user that will record, so that what it may not read is found now. */
 	enum rc rc = guard_drop_root(cfg->options->store, cfg->options->user, false, err);
+	lists.options = cfg->options;
+	if (rc == RC_OK)
+		rc = read_lists(&lists, err);
 	if (rc == RC_OK)
 		rc = decoder_init(&decoder, cfg->options, err);
 	if (rc != RC_OK || (rc = store_check_version(cfg->options->store, err)) != RC_OK)

@@ -39,6 +39,18 @@ static void put_time(FILE *f, const char *name, int64_t ns)
 		fprintf(f, "  \"%s\": null,\n", name);
 }
 
+/* The interfaces, and since when they are as they are. */
+static void put_sources(FILE *f, const struct sources *s)
+{
+	char text[CLOCK_TEXT];
+	fputs("  \"interfaces\": [", f);
+	for (unsigned i = 0; i < s->count; i++)
+		fprintf(f, "%s\n    {\"name\": \"%s\", \"state\": \"%s\", \"since\": \"%s\"}",
+			i ? "," : "", s->at[i].name, sources_state(&s->at[i]),
+			clock_rfc3339(s->at[i].since_ns, text));
+	fputs(s->count ? "\n  ],\n" : "],\n", f);
+}
+
 static bool put_status(FILE *f, const struct session *s, const struct counters *sum, bool running)
 {
 	fprintf(f, "{\n  \"running\": %s,\n  \"live\": %s,\n", running ? "true" : "false",
@@ -46,6 +58,7 @@ static bool put_status(FILE *f, const struct session *s, const struct counters *
 	put_time(f, "started", s->started_ns);
 	put_time(f, "written", clock_real_ns());
 	put_time(f, "packet_time", atomic_load_explicit(&s->packet_ns, memory_order_relaxed));
+	put_sources(f, &s->sources);
 	fputs("  \"counters\": {\n", f);
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		fprintf(f, "    \"%s\": %" PRIu64 "%s\n", counter_names[i],

@@ -92,6 +92,7 @@ static json_t *kinds_json(const struct assurance *a)
 /* What the recorder itself lost, or could not follow, of what came to it. */
 static const enum counter losses[] = {
 	COUNT_KERNEL_DROPS,
+	COUNT_INTERFACE_LOST,
 	COUNT_FRAGMENT_RING_DROP,
 	COUNT_TCP_RING_DROP,
 	COUNT_SIGNALLING_RING_DROP,

@@ -19,6 +19,8 @@
 #define SEGMENTS      100  /* segments between two turns */
 #define TIME_KEY      24
 
+#define NAME_OF_INTERFACE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-@+"
+
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
 struct tally {
@@ -186,7 +188,33 @@ static void copy_time(json_t *to, const json_t *from, const char *member)
 	json_object_set_new(to, member, good ? call_json_time(ns / 1000) : json_null());
 }
 
-/* The recorder's folder is the recorder's: nothing is taken from it but times, flags and the counters that are known. */
+/* The interfaces whose names are plain, in a state that is known. */
+static json_t *copy_interfaces(const json_t *from)
+{
+	static const char *const states[] = { "up", "no-carrier", "down", "missing", "reopening" };
+	json_t *all = json_array(), *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(from, "interfaces"), i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "name"));
+		const char *state = json_string_value(json_object_get(one, "state"));
+		size_t s = 0;
+		while (state && s < sizeof states / sizeof states[0] &&
+		       strcmp(state, states[s]) != 0)
+			s++;
+		if (!name || !state || s == sizeof states / sizeof states[0] || strlen(name) > 63 ||
+		    name[strspn(name, NAME_OF_INTERFACE)])
+			continue;
+		json_t *o = json_pack("{s:s, s:s}", "name", name, "state", states[s]);
+		copy_time(o, one, "since");
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+/* The recorder's folder is the recorder's: nothing is taken from it but times, flags, interfaces' names and states, and the
+ * counters that are known. */
 json_t *req_status_capture(const struct vault *v)
 {
 	char path[STORE_PATH], *text;
@@ -209,6 +237,7 @@ json_t *req_status_capture(const struct vault *v)
 	copy_time(o, j, "started");
 	copy_time(o, j, "written");
 	copy_time(o, j, "packet_time");
+	json_object_set_new(o, "interfaces", copy_interfaces(j));
 	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
 		json_t *n = json_object_get(counters, counter_names[i]);
 		if (json_is_integer(n))

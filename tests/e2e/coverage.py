@@ -202,7 +202,11 @@ def what_the_recorders_folder_says_of_itself_is_not_believed_further_than_number
     store = recorded(bench, lambda s: s.call("2001").simple(end=2.0))
     path = store.path + "/recorder/status.json"
     for text in ("", "{", "[]", '{"counters": 7}', '{"counters": {}, "started": "\\u001b[31m"}',
-                 '{"counters": {"frames": "x", "evil": 5}, "running": "yes"}'):  # fmt: skip
+                 '{"counters": {"frames": "x", "evil": 5}, "running": "yes"}',
+                 '{"counters": {}, "running": true, "interfaces": 3}',
+                 '{"counters": {}, "running": true, "interfaces": [7, {"name": "evil"},'
+                 ' {"name": "eth\\u001b1", "state": "down"}, {"name": "eth1", "state": "evil"},'
+                 ' {"name": "%s", "state": "down"}]}' % ("evil" * 20)):  # fmt: skip
         with open(path, "w") as f:
             f.write(text)
         r = store.callspan("status")
