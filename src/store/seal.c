@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* seal.c: all cryptography of callspan but what others' tools read (pem.c, envelope.c): OpenSSL (AES-GCM, SHA-256,
- * HMAC) and libsodium (sealed boxes, Ed25519, Argon2id, random bytes).
+/* seal.c: all cryptography of callspan but sealing many chunks fast (sealer.c) and what others' tools read (pem.c,
+ * envelope.c): OpenSSL (AES-GCM, SHA-256, HMAC) and libsodium (sealed boxes, Ed25519, Argon2id, random bytes).
  *
  * Any thread; a sealer or digest belongs to one.  What a library refuses here is the impossible
  * (wrong lengths, no memory for a context): it is ASSERTed, for going on would write what nobody
@@ -41,52 +41,7 @@ void forget_bytes(void *p, size_t len)
 	sodium_memzero(p, len);
 }
 
-/* ---- AES-256-GCM --------------------------------------------------------------------------- */
-
-struct sealer {
-	EVP_CIPHER_CTX *ctx; /* owned */
-	EVP_CIPHER *cipher;  /* owned: fetched once, a fetch costs as much as sealing */
-};
-
-struct sealer *sealer_new(void)
-{
-	struct sealer *s = calloc(1, sizeof *s);
-
-	if (!s)
-		return NULL;
-	s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	s->ctx = EVP_CIPHER_CTX_new();
-	if (!s->cipher || !s->ctx) {
-		sealer_free(s);
-		return NULL;
-	}
-	return s;
-}
-
-void sealer_free(struct sealer *s)
-{
-	if (!s)
-		return;
-	EVP_CIPHER_CTX_free(s->ctx); /* wipes the key schedule */
-	EVP_CIPHER_free(s->cipher);
-	free(s);
-}
-
-void sealer_seal(struct sealer *s, uint8_t *out, const struct seal_piece *in, size_t n,
-		 const uint8_t key[32], const uint8_t nonce[12], const void *aad, size_t aad_len)
-{
-	int done;
-
-	ASSERT(EVP_EncryptInit_ex2(s->ctx, s->cipher, key, nonce, NULL) == 1);
-	ASSERT(EVP_EncryptUpdate(s->ctx, NULL, &done, aad, (int)aad_len) == 1);
-	for (size_t i = 0; i < n; i++) {
-		ASSERT(in[i].len < INT32_MAX);
-		ASSERT(EVP_EncryptUpdate(s->ctx, out, &done, in[i].bytes, (int)in[i].len) == 1);
-		out += done;
-	}
-	ASSERT(EVP_EncryptFinal_ex(s->ctx, out, &done) == 1);
-	ASSERT(EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG, out) == 1);
-}
+/* ---- AES-256-GCM: opening; sealing is sealer.c ------------------------------------------------- */
 
 void gcm_seal(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[32],
 	      const uint8_t nonce[12], const void *aad, size_t aad_len)

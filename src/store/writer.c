@@ -454,7 +454,7 @@ static enum rc writer_init(struct store_writer *w, const struct store_writer_con
 
 	w->buckets = calloc(BUCKETS_FIRST, sizeof(struct writer_call *));
 	w->buckets_count = w->buckets ? BUCKETS_FIRST : 0;
-	w->home.sealer = sealer_new();
+	w->home.sealer = sealer_new_fast();
 	if (!w->buckets || !w->home.sealer)
 		return error_set(err, RC_FAILED, "not enough memory for a writer");
 	enum rc rc = store_check_version(cfg->store, err);

@@ -26,7 +26,7 @@ static const char gcm_sealed[] =
 static void gcm_gives_the_published_bytes_in_one_piece_or_three(void **state)
 {
 	uint8_t key[32], nonce[12], aad[20], plain[60], want[76], got[76];
-	struct sealer *s = sealer_new();
+	struct sealer *kinds[] = { sealer_new(), sealer_new_fast() };
 
 	(void)state;
 	unhex(key, gcm_key);
@@ -36,15 +36,40 @@ static void gcm_gives_the_published_bytes_in_one_piece_or_three(void **state)
 	unhex(want, gcm_sealed);
 	gcm_seal(got, plain, sizeof plain, key, nonce, aad, sizeof aad);
 	assert_memory_equal(got, want, sizeof want);
-	for (int again = 0; again < 2; again++) {
+	for (int again = 0; again < 4; again++) {
 		const struct seal_piece pieces[] = { { plain, 7 },
 						     { plain + 7, 0 },
 						     { plain + 7, 53 } };
 		memset(got, 0, sizeof got);
-		sealer_seal(s, got, pieces, 3, key, nonce, aad, sizeof aad);
+		sealer_seal(kinds[again % 2], got, pieces, 3, key, nonce, aad, sizeof aad);
 		assert_memory_equal(got, want, sizeof want);
 	}
-	sealer_free(s);
+	sealer_free(kinds[0]);
+	sealer_free(kinds[1]);
+}
+
+/* One sealer after another, and many lengths: what the fast one seals opens, with every length's own tag. */
+static void fast_sealer_gives_what_the_other_gives(void **state)
+{
+	enum { MOST = 1100 };
+	uint8_t key[32], nonce[12], text[MOST], want[MOST + 16], got[MOST + 16], back[MOST];
+	struct sealer *plain = sealer_new(), *fast = sealer_new_fast();
+
+	(void)state;
+	random_bytes(text, sizeof text);
+	random_bytes(nonce, sizeof nonce);
+	for (size_t len = 0; len <= MOST; len++) {
+		size_t head = len / 3;
+		const struct seal_piece pieces[] = { { text, head }, { text + head, len - head } };
+		random_bytes(key, sizeof key);
+		sealer_seal(plain, want, pieces, 2, key, nonce, text, len % 29);
+		sealer_seal(fast, got, pieces, 2, key, nonce, text, len % 29);
+		assert_memory_equal(got, want, len + 16);
+		assert_true(gcm_open(back, got, len + 16, key, nonce, text, len % 29));
+		assert_memory_equal(back, text, len);
+	}
+	sealer_free(plain);
+	sealer_free(fast);
 }
 
 static void gcm_opens_only_what_was_not_altered(void **state)
@@ -277,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gcm_gives_the_published_bytes_in_one_piece_or_three),
+		cmocka_unit_test(fast_sealer_gives_what_the_other_gives),
 		cmocka_unit_test(gcm_opens_only_what_was_not_altered),
 		cmocka_unit_test(hashes_give_the_published_bytes),
 		cmocka_unit_test(signatures_hold_for_one_message_and_key),
