@@ -14,9 +14,11 @@
 #include "capture/staging.h"
 
 struct input {
-	struct capture_file *file; /* owned; NULL once it has ended */
+	struct capture_file *file; /* owned; NULL once it is closed */
 	struct frame next;         /* borrowed from the file; not yet given */
-	uint64_t size;             /* bytes read in the end */
+	bool later;                /* on top of the heap, and its next frame to be read yet */
+	bool over;     /* it has ended in this burst, which may still look at its frames */
+	uint64_t size; /* bytes read in the end */
 };
 
 struct files {
@@ -28,6 +30,7 @@ struct files {
 	size_t heap_used;
 	struct error failure; /* of the first file that broke */
 	unsigned broken;
+	bool some_over; /* files to be closed when the next burst begins */
 };
 
 static bool older(const struct files *s, uint32_t a, uint32_t b)
@@ -66,24 +69,61 @@ static void add_to_heap(struct files *s, uint32_t input)
 	s->heap[at] = input;
 }
 
-/* Make the next frame of a file stand ready; false when there is none, and the file is closed. */
+/* Make the next frame of a file stand ready; false when there is none, and the file is over.  Where this burst has no room
+ * for it, the burst ends. */
 static bool advance(struct files *s, uint32_t number)
 {
 	struct input *in = &s->inputs[number];
 	uint64_t total;
 	enum capture_file_read got = capture_file_next(in->file, &in->next);
 
+	in->later = got == CAPTURE_FILE_LATER;
 	if (LIKELY(got == CAPTURE_FILE_FRAME)) {
 		in->next.interface_no = (uint16_t)number;
 		return true;
 	}
+	if (in->later)
+		return true;
 	if (got == CAPTURE_FILE_BROKEN && s->broken++ == 0)
 		capture_file_failure(in->file, &s->failure);
 	capture_file_progress(in->file, &in->size, &total);
 	in->size = total; /* done with it, wherever it broke */
-	capture_file_close(in->file);
-	in->file = NULL;
+	in->over = s->some_over = true;
 	return false;
+}
+
+/* The file on top of the heap has given its frame: on to its next. */
+static void go_on(struct files *s)
+{
+	if (!advance(s, s->heap[0]))
+		s->heap[0] = s->heap[--s->heap_used];
+	else if (s->inputs[s->heap[0]].later)
+		return;
+	if (s->heap_used > 1)
+		sink_top(s);
+}
+
+static void close_those_over(struct files *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (!s->inputs[i].over)
+			continue;
+		capture_file_close(s->inputs[i].file);
+		s->inputs[i].file = NULL;
+		s->inputs[i].over = false;
+	}
+	s->some_over = false;
+}
+
+static void begin_burst(struct files *s)
+{
+	if (UNLIKELY(s->some_over))
+		close_those_over(s);
+	staging_restart(&s->staging);
+	for (size_t i = 0; i < s->heap_used; i++)
+		capture_file_burst(s->inputs[s->heap[i]].file);
+	if (s->heap_used > 0 && s->inputs[s->heap[0]].later)
+		go_on(s);
 }
 
 static int files_burst(struct capture *c, struct frame *frames, int max)
@@ -91,15 +131,14 @@ static int files_burst(struct capture *c, struct frame *frames, int max)
 	struct files *s = (struct files *)c;
 	int n = 0;
 
-	staging_restart(&s->staging);
-	while (n < max && s->heap_used > 0) {
-		uint32_t top = s->heap[0];
-		frames[n] = s->inputs[top].next;
-		staging_keep(&s->staging, &frames[n++]);
-		if (!advance(s, top))
-			s->heap[0] = s->heap[--s->heap_used];
-		if (s->heap_used > 1)
-			sink_top(s);
+	begin_burst(s);
+	while (n < max && s->heap_used > 0 && !s->inputs[s->heap[0]].later) {
+		const struct input *top = &s->inputs[s->heap[0]];
+		frames[n] = top->next;
+		if (!capture_file_stays(top->file))
+			staging_keep(&s->staging, &frames[n]);
+		n++;
+		go_on(s);
 	}
 	return n > 0 ? n : -1;
 }
@@ -131,7 +170,7 @@ static void files_progress(const struct capture *c, uint64_t *done, uint64_t *to
 	*done = *total = 0;
 	for (size_t i = 0; i < s->count; i++) {
 		uint64_t file_done = s->inputs[i].size, file_total = file_done;
-		if (s->inputs[i].file)
+		if (s->inputs[i].file && !s->inputs[i].over)
 			capture_file_progress(s->inputs[i].file, &file_done, &file_total);
 		known = known && file_total > 0;
 		*done += file_done;

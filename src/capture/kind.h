@@ -39,9 +39,20 @@ enum rc capture_file_open(struct capture_file **out, const char *path, const cha
 			  struct error *err) MUST_USE;
 void capture_file_close(struct capture_file *f);
 
-enum capture_file_read { CAPTURE_FILE_FRAME, CAPTURE_FILE_END, CAPTURE_FILE_BROKEN };
+enum capture_file_read {
+	CAPTURE_FILE_FRAME,
+	CAPTURE_FILE_END,
+	CAPTURE_FILE_BROKEN,
+	CAPTURE_FILE_LATER /* none more in this burst (capture_file_stays() only) */
+};
 
-/* The next frame, its bytes borrowed until the next read of this file. */
+/* Do a frame's bytes stay for the burst?  Else they are borrowed until the next read of this file. */
+bool capture_file_stays(const struct capture_file *f);
+
+/* A burst begins: what was given before may go. */
+void capture_file_burst(struct capture_file *f);
+
+/* The next frame. */
 enum capture_file_read capture_file_next(struct capture_file *f, struct frame *frame);
 
 /* After CAPTURE_FILE_BROKEN: "x.pcap: frame 812: truncated dump file; ...". */

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "capture/kind.h"
+#include "capture/pcapfile.h"
 #include "capture/pcapng.h"
 #include "capture/staging.h"
 
@@ -69,8 +70,10 @@ struct filter {
 };
 
 struct capture_file {
-	pcap_t *pcap;      /* owned; owns `stream`; NULL when the file is pcapng: then */
-	struct pcapng *ng; /* owned, and the stream ours to close */
+	/* One of three reads it.  libpcap owns the stream too; else it is ours to close. */
+	pcap_t *pcap;          /* owned */
+	struct pcapng *ng;     /* owned */
+	struct pcapfile *file; /* owned */
 	FILE *stream;
 	char *buffer; /* owned: the stream's */
 	char *path;   /* owned */
@@ -127,11 +130,13 @@ static enum rc open_pcapng(struct capture_file *f, struct error *err)
 	}
 }
 
-/* pcapng is ours to read, all else is libpcap's. */
+/* The plain file is read our fast way, pcapng because libpcap refuses some of it; all else is libpcap's. */
 static enum rc open_format(struct capture_file *f, struct error *err)
 {
 	char reason[PCAP_ERRBUF_SIZE];
 
+	if (f->size && (f->file = pcapfile_new(fileno(f->stream), &f->link_type)))
+		return RC_OK;
 	if (pcapng_is(f->stream))
 		return open_pcapng(f, err);
 	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->stream, PCAP_TSTAMP_PRECISION_NANO,
@@ -203,6 +208,7 @@ void capture_file_close(struct capture_file *f)
 		pcap_freecode(&f->filters[i].program);
 	free(f->filter);
 	pcapng_free(f->ng);
+	pcapfile_free(f->file);
 	if (f->pcap)
 		pcap_close(f->pcap);
 	else if (f->stream)
@@ -212,12 +218,33 @@ void capture_file_close(struct capture_file *f)
 	free(f);
 }
 
+bool capture_file_stays(const struct capture_file *f)
+{
+	return f->file != NULL;
+}
+
+void capture_file_burst(struct capture_file *f)
+{
+	if (f->file)
+		pcapfile_burst(f->file);
+}
+
+/* What is wrong with the file, in the words of who reads it. */
+static const char *reader_failure(const struct capture_file *f)
+{
+	if (f->file)
+		return pcapfile_failure(f->file);
+	return f->ng ? pcapng_failure(f->ng) : pcap_geterr(f->pcap);
+}
+
 /* The next frame, whatever it is. */
 static inline enum capture_file_read next_frame(struct capture_file *f, struct frame *frame)
 {
 	struct pcap_pkthdr *h;
 	const u_char *bytes;
 
+	if (LIKELY(f->file != NULL))
+		return pcapfile_next(f->file, frame);
 	if (f->ng)
 		return pcapng_next(f->ng, frame);
 	int got = pcap_next_ex(f->pcap, &h, &bytes);
@@ -263,13 +290,12 @@ void capture_file_failure(const struct capture_file *f, struct error *err)
 		*err = f->why;
 	else
 		(void)error_set(err, RC_FAILED, "%s: frame %ju: %s", f->path,
-				(uintmax_t)f->frames + 1,
-				f->ng ? pcapng_failure(f->ng) : pcap_geterr(f->pcap));
+				(uintmax_t)f->frames + 1, reader_failure(f));
 }
 
 void capture_file_progress(const struct capture_file *f, uint64_t *done, uint64_t *total)
 {
-	off_t at = ftello(f->stream);
+	off_t at = f->file ? (off_t)pcapfile_done(f->file) : ftello(f->stream);
 
 	*done = at > 0 ? (uint64_t)at : 0;
 	*total = f->size;

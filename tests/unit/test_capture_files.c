@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,37 @@ static void a_burst_holds_the_largest_frames_without_overlap(void **state)
 			assert_memory_equal(frames[i].bytes, bytes, LARGEST);
 		}
 	}
+	assert_int_equal(seen, COUNT);
+	capture_close(c);
+}
+
+/* What is left of a piece, and what a burst has room for, falls differently each time. */
+static void frames_of_any_size_follow_one_another(void **state)
+{
+	(void)state;
+	enum { COUNT = 400, LARGEST = 262144 };
+	static uint8_t bytes[LARGEST];
+	FILE *f = begin_file(0, MAGIC_US, false, LARGEST, 1);
+	uint32_t size = 1;
+
+	for (uint32_t i = 0; i < COUNT; i++, size = (size * 48271 + 11) % LARGEST) {
+		memset(bytes, (int)i, sizeof bytes);
+		add_frame(f, false, i, 0, bytes, i % 3 ? size % 900 : size, LARGEST);
+	}
+	fclose(f);
+	struct capture *c = open_n(1, NULL);
+	struct frame frames[CAPTURE_BURST];
+	uint32_t seen = 0;
+	int n;
+	size = 1;
+	while ((n = capture_burst(c, frames, CAPTURE_BURST)) > 0) {
+		for (int i = 0; i < n; i++, seen++, size = (size * 48271 + 11) % LARGEST) {
+			assert_int_equal(frames[i].len, seen % 3 ? size % 900 : size);
+			memset(bytes, (int)seen, sizeof bytes);
+			assert_memory_equal(frames[i].bytes, bytes, frames[i].len);
+		}
+	}
+	assert_null(capture_failure(c));
 	assert_int_equal(seen, COUNT);
 	capture_close(c);
 }
@@ -419,6 +451,88 @@ static void reads_standard_input(void **state)
 	close(saved);
 }
 
+/* ---- our reader of plain files against libpcap's ---- */
+
+/* The bytes of a file through a pipe, which our reader does not take. */
+static struct capture *open_through_pipe(const uint8_t *bytes, size_t len)
+{
+	const char *path = "-";
+	struct capture *c = NULL;
+	int ends[2], saved = dup(STDIN_FILENO);
+
+	assert_int_equal(pipe(ends), 0);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, (int)len + 4096) >= (int)len);
+	assert_int_equal(write(ends[1], bytes, len), len);
+	close(ends[1]);
+	dup2(ends[0], STDIN_FILENO);
+	close(ends[0]);
+	if (capture_open_files(&c, &path, 1, NULL, &err) != RC_OK)
+		assert_null(c);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	return c;
+}
+
+static void same_frames(struct capture *ours, struct capture *theirs)
+{
+	struct frame a[CAPTURE_BURST], b[1];
+	int n;
+
+	while ((n = capture_burst(ours, a, CAPTURE_BURST)) > 0) {
+		for (int i = 0; i < n;
+		     i++) { /* the burst's first frames stay while its last are read */
+			assert_int_equal(capture_burst(theirs, b, 1), 1);
+			assert_int_equal(a[i].ts_ns, b->ts_ns);
+			assert_int_equal(a[i].len, b->len);
+			assert_int_equal(a[i].wire_len, b->wire_len);
+			assert_int_equal(a[i].link_type, b->link_type);
+			assert_memory_equal(a[i].bytes, b->bytes, b->len);
+		}
+	}
+	assert_int_equal(capture_burst(theirs, b, 1), -1);
+	assert_int_equal(!capture_failure(ours), !capture_failure(theirs));
+}
+
+/* Cut anywhere, and with any byte of a record's header changed, both give the same frames, and both call it broken or not. */
+static void plain_files_are_read_as_libpcap_reads_them(void **state)
+{
+	(void)state;
+	static uint8_t bytes[1 << 15];
+	static const uint32_t magics[] = { MAGIC_US, MAGIC_NS };
+
+	for (unsigned m = 0; m < 2; m++) {
+		FILE *f = begin_file(0, magics[m], false, 65535, 1);
+		for (uint32_t i = 0; i < 40; i++)
+			add_frame(f, false, i * 1000003, i * 999983, bytes, i * 13, i * 14);
+		fclose(f);
+		f = fopen(path_of(0), "rb");
+		size_t len = fread(bytes, 1, sizeof bytes, f), all = len;
+		fclose(f);
+		for (size_t step = 0; step < 400; step++) {
+			size_t at = 24 + step % (all - 24);
+			uint8_t was = bytes[at];
+			bytes[at] ^= step % 3 ? 0 : (uint8_t)(1u << step % 8);
+			len = step % 3 ? all - step * 7 % all : all;
+			f = fopen(path_of(1), "wb");
+			assert_int_equal(fwrite(bytes, 1, len, f), len);
+			fclose(f);
+			const char *path = path_of(1);
+			struct capture *ours = NULL, *theirs = open_through_pipe(bytes, len);
+			enum rc rc = capture_open_files(&ours, &path, 1, NULL, &err);
+			assert_int_equal(rc == RC_OK, ours != NULL);
+			assert_int_equal(!ours, !theirs);
+			if (ours)
+				same_frames(ours, theirs);
+			if (ours)
+				capture_close(ours);
+			if (theirs)
+				capture_close(theirs);
+			bytes[at] = was;
+		}
+		memset(bytes, 0x5a, sizeof bytes);
+	}
+}
+
 /* ---- real captures ---- */
 
 static void finds_the_datagrams_of_real_captures(void **state)
@@ -486,6 +600,7 @@ int main(void)
 		cmocka_unit_test(reads_pcapng_in_nanoseconds),
 		cmocka_unit_test(survives_times_that_cannot_be),
 		cmocka_unit_test(a_burst_holds_the_largest_frames_without_overlap),
+		cmocka_unit_test(frames_of_any_size_follow_one_another),
 		cmocka_unit_test(gives_no_more_than_asked_for),
 		cmocka_unit_test(merges_files_in_time_order_first_file_first),
 		cmocka_unit_test(merges_many_files),
@@ -495,6 +610,7 @@ int main(void)
 		cmocka_unit_test(says_at_once_why_a_file_cannot_be_opened),
 		cmocka_unit_test(tells_how_far_it_is),
 		cmocka_unit_test(reads_standard_input),
+		cmocka_unit_test(plain_files_are_read_as_libpcap_reads_them),
 		cmocka_unit_test(finds_the_datagrams_of_real_captures),
 	};
 	return cmocka_run_group_tests_name("capture", tests, make_dir, remove_dir);
