@@ -69,6 +69,7 @@ UNITS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c
 UNIT_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+LOAD    := $(B)/bench/libload.a
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
 .PHONY: matrix fuzzers all help check check-long units lint layers format bench fuzz install clean demo pcaps-update FORCE
@@ -127,7 +128,14 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
 # A benchmark may have calls pass through itself, to time them.
 WRAP_ingest := segment_verify segment_verify_on segments_digest segment_keys segment_unseal catalogue_put index_batch_commit
 
-$(B)/bench/%: $(B)/bench/%.o $(LIB)
+# The load source, for programs of bench/ alone.
+$(LOAD): $(patsubst %.c,$(B)/%.o,$(wildcard bench/load/*.c))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/bench/%.o: private CPPFLAGS += -Ibench
+
+$(B)/bench/%: $(B)/bench/%.o $(LOAD) $(LIB)
 	@mkdir -p $(dir $@)
 	$(CC) $(ALL_LDFLAGS) $(WRAP_$*:%=-Wl,--wrap=%) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
