@@ -171,6 +171,17 @@ static enum rc check_decoded(const struct reader *r, struct error *err)
 			 capture_link_name(r->first.link_type, name));
 }
 
+static int read_burst(struct reader *r, struct capture *c, struct frame *frames)
+{
+	struct work *w = &r->tap.work;
+	work_turn(w);
+	uint64_t began = work_sample(w);
+	int n = capture_burst(c, frames, CAPTURE_BURST);
+	if (n > 0)
+		work_done(w, WORK_READ, began, (unsigned)n);
+	return n;
+}
+
 static void read_all(struct reader *r, struct capture *c, const volatile int *stop)
 {
 	struct frame frames[CAPTURE_BURST];
@@ -178,7 +189,7 @@ static void read_all(struct reader *r, struct capture *c, const volatile int *st
 	unsigned bursts = 0;
 	int n;
 
-	while (!*stop && (n = capture_burst(c, frames, CAPTURE_BURST)) >= 0) {
+	while (!*stop && (n = read_burst(r, c, frames)) >= 0) {
 		if (!r->first.ts_ns && n > 0) {
 			r->first = frames[0];
 			r->first.bytes = NULL;
@@ -259,6 +270,8 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 		clock_sleep_us(WAIT_US);
 	rc = session_finish_writers(s, err);
 
+	work_end(&r->tap.work);
+	session_note_work(s, "reader", 0, &r->tap.work);
 	s->pen_held = media_held(r->tap.media);
 	s->fragments_held = reassembly_fragments_held(r->joiner.reassembly);
 	s->segments_held = reassembly_segments_held(r->joiner.reassembly);

@@ -157,12 +157,15 @@ static void capture_frames(struct capture_thread *t)
 
 	while (!atomic_load_explicit(&t->live->stopping, memory_order_relaxed)) {
 		serve(t);
+		work_turn(&t->tap.work);
+		uint64_t began = work_sample(&t->tap.work);
 		int n = capture_burst(t->capture, frames, CAPTURE_BURST);
 		if (n < 0) {
 			atomic_store_explicit(&t->broke, true, memory_order_release);
 			break;
 		}
 		if (n > 0) {
+			work_done(&t->tap.work, WORK_READ, began, (unsigned)n);
 			tap_burst(&t->tap, frames, n);
 		} else {
 			capture_wait(t->capture, WAIT_MS);
@@ -190,9 +193,11 @@ static void *run_capture(void *arg)
 		bool last = atomic_load_explicit(&t->live->signalling_gone, memory_order_acquire);
 		bool empty = serve(t);
 		if (last && empty && t->tap.chunks_out == 0)
-			return NULL;
+			break;
 		clock_sleep_us(IDLE_US);
 	}
+	work_end(&t->tap.work);
+	return NULL;
 }
 
 /* ---- set-up and end ---------------------------------------------------------------------------------- */
@@ -402,11 +407,13 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 	}
 	for (unsigned i = 0; l->threads && i < s->threads; i++) {
 		counters_sum(&s->total, &l->threads[i].tap.counters);
+		session_note_work(s, "capture", i, &l->threads[i].tap.work);
 		if (l->threads[i].tap.media)
 			s->pen_held += media_held(l->threads[i].tap.media);
 	}
 	counters_sum(&s->total, &l->signalling_counters);
 	counters_sum(&s->total, &s->sources.counters);
+	session_note_work(s, "signalling", 0, &l->signalling_work);
 	if (l->joiner.reassembly) {
 		s->fragments_held = reassembly_fragments_held(l->joiner.reassembly);
 		s->segments_held = reassembly_segments_held(l->joiner.reassembly);

@@ -37,6 +37,7 @@ struct live {
 	struct signalling *signalling;
 	struct joiner joiner;
 	struct counters signalling_counters;
+	struct work signalling_work;
 	struct outbox *to_writer; /* signalling's, one a writer */
 	policy_box new_policy;
 	_Atomic bool stopping, signalling_gone;

@@ -231,9 +231,12 @@ void *live_signalling_run(void *arg)
 		/* One thread's rings are in order; of several, the slowest sets the pace. */
 		int64_t until = last || l->session->threads == 1 ? INT64_MAX : now;
 		int taken = 0;
+		uint64_t began = work_now();
 		reload_take(&l->new_policy, l->signalling);
 		while (taken < TAKE_AT_ONCE && take_next(l, until))
 			taken++;
+		if (taken)
+			work_done(&l->signalling_work, WORK_SIGNALLING, began, (unsigned)taken);
 		reassembly_tick(l->joiner.reassembly, now);
 		signalling_tick(l->signalling, now);
 		atomic_store_explicit(&l->session->packet_ns, now, memory_order_relaxed);
@@ -248,6 +251,7 @@ void *live_signalling_run(void *arg)
 	signalling_finish(l->signalling, latest_time(l));
 	while (!flush_signalling(l))
 		clock_sleep_us(IDLE_US);
+	work_end(&l->signalling_work);
 	atomic_store_explicit(&l->signalling_gone, true, memory_order_release);
 	return NULL;
 }

@@ -19,6 +19,13 @@
 #include "sip/sip.h"
 #include "store/store.h"
 
+/* What a thread did with its time: "capture", 0. */
+struct session_work {
+	const char *role;
+	unsigned number;
+	struct work work;
+};
+
 struct session {
 	const struct recorder_config *cfg; /* borrowed */
 	const struct options *options;     /* borrowed */
@@ -35,6 +42,10 @@ struct session {
 	uint64_t pen_held;                      /* likewise */
 	uint64_t fragments_held, segments_held; /* likewise */
 	int64_t started_ns;                     /* wall clock, for the status */
+	int64_t started_mono_ns;                /* the same moment by two other clocks */
+	uint64_t started_cycles;
+	struct session_work *works; /* owned: of threads that have ended */
+	unsigned works_count;
 	bool status_failed;
 };
 
@@ -58,6 +69,9 @@ void reload_take(policy_box *box, struct signalling *s);
 
 enum rc files_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
 enum rc live_run(struct session *s, const volatile int *stop, struct error *err) MUST_USE;
+
+/* A thread has ended: keep what its time went into, for the report.  Once for each thread. */
+void session_note_work(struct session *s, const char *role, unsigned number, const struct work *w);
 
 /* One bar on standard error: how far the files have been read. */
 void progress_draw(const struct capture *c, int64_t started_mono_ns);

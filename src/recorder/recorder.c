@@ -62,6 +62,7 @@ enum rc session_finish_writers(struct session *s, struct error *err)
 		struct error later;
 		enum rc rc = writer_thread_finish(&s->writers[i], &later);
 		counters_sum(&s->total, &s->writers[i].counters);
+		session_note_work(s, "writer", i, &s->writers[i].work);
 		if (first == RC_OK && rc != RC_OK) {
 			first = rc;
 			*err = later;
@@ -168,6 +169,7 @@ static void session_free(struct session *s)
 	for (unsigned i = 0; s->captures && i < s->threads; i++)
 		capture_close(s->captures[i]);
 	free(s->captures);
+	free(s->works);
 	if (s->lock >= 0)
 		close(s->lock);
 }
@@ -234,9 +236,12 @@ enum rc recorder_run(const struct recorder_config *cfg, const volatile int *stop
 
 	guard_memory();
 	int64_t started = clock_mono_ns();
+	uint64_t started_cycles = work_now();
 	enum rc rc = session_init(s, cfg, err);
 	if (rc == RC_OK) {
 		s->started_ns = clock_real_ns();
+		s->started_mono_ns = started;
+		s->started_cycles = started_cycles;
 		rc = cfg->files ? files_run(s, stop, err) : live_run(s, stop, err);
 		status_write(s, &s->total, false);
 		tell(s, (double)(clock_mono_ns() - started) / (double)NS_PER_S);

@@ -23,7 +23,8 @@ struct recorder_config {
 	bool progress; /* draw a bar on standard error */
 	volatile int *
 		reload; /* live: when it becomes true, the policy is read again (set back then); or NULL */
-	const char *counters_path; /* write all counters there at the end, as JSON; or NULL */
+	const char *counters_path; /* write all counters there at the end, and what the
+				      threads' time went into, as JSON; or NULL */
 };
 
 /* Is everything there to record: store, keys, policy?  Opens no interface, writes nothing. */

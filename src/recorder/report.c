@@ -6,9 +6,44 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+
+void session_note_work(struct session *s, const char *role, unsigned number, const struct work *w)
+{
+	struct session_work *works = realloc(s->works, (s->works_count + 1) * sizeof *works);
+	ASSERT(works);
+	works[s->works_count++] = (struct session_work){ role, number, *w };
+	s->works = works;
+}
+
+/* Seconds by stage: of the bursts that were timed where a stage is sampled. */
+static void put_work(FILE *f, const struct session_work *w, double cycle_s)
+{
+	fprintf(f, "    \"%s-%u\": {\"cpu_s\": %.6f", w->role, w->number,
+		(double)w->work.cpu_ns / (double)NS_PER_S);
+	for (int i = 0; i < WORK_STAGES; i++)
+		if (w->work.items[i])
+			fprintf(f,
+				", \"%s\": {\"s\": %.6f, \"items\": %" PRIu64 ", \"sampled\": %s}",
+				work_names[i], (double)w->work.cycles[i] * cycle_s,
+				w->work.items[i], work_sampled[i] ? "true" : "false");
+	fputs("}", f);
+}
+
+static void put_works(FILE *f, const struct session *s)
+{
+	double seconds = (double)(clock_mono_ns() - s->started_mono_ns) / (double)NS_PER_S;
+	double cycle_s = seconds / (double)(work_now() - s->started_cycles);
+	fputs("  \"threads\": {\n", f);
+	for (unsigned i = 0; i < s->works_count; i++) {
+		put_work(f, &s->works[i], cycle_s);
+		fputs(i + 1 < s->works_count ? ",\n" : "\n", f);
+	}
+	fputs("  }\n", f);
+}
 
 enum rc report_write(const char *path, const struct session *s, struct error *err)
 {
@@ -21,7 +56,9 @@ enum rc report_write(const char *path, const struct session *s, struct error *er
 			counter_get(&s->total, (enum counter)i));
 	fprintf(f, "  \"pen-held\": %" PRIu64 ",\n", s->pen_held);
 	fprintf(f, "  \"fragments-held\": %" PRIu64 ",\n", s->fragments_held);
-	fprintf(f, "  \"segments-held\": %" PRIu64 "\n}\n", s->segments_held);
+	fprintf(f, "  \"segments-held\": %" PRIu64 ",\n", s->segments_held);
+	put_works(f, s);
+	fputs("}\n", f);
 	bool bad = ferror(f) != 0;
 	if (fclose(f) != 0 || bad)
 		return error_errno(err, RC_FAILED, errno, "%s", path);

@@ -133,9 +133,11 @@ void tap_tick(struct tap *t, int64_t now_ns)
 {
 	if (now_ns <= t->now_ns)
 		return;
+	uint64_t began = work_now();
 	t->now_ns = now_ns;
 	media_tick(t->media, now_ns);
 	t->owner.tick(t->owner.ctx, now_ns);
+	work_done(&t->work, WORK_TIMERS, began, 1);
 }
 
 int64_t tap_catch_up(struct tap *t)
@@ -147,16 +149,21 @@ int64_t tap_catch_up(struct tap *t)
 static void unknown_to_media(struct tap *t, const struct datagram *d)
 {
 	enum sip_kind kind = sip_recognise(d->payload, d->len);
-	if (kind == SIP_NOT)
+	if (kind == SIP_NOT) {
 		media_pen(t->media, d);
-	else
-		t->owner.sip(t->owner.ctx, d, kind);
+		return;
+	}
+	uint64_t began = work_now();
+	t->owner.sip(t->owner.ctx, d, kind);
+	work_done(&t->work, WORK_SIGNALLING, began, 1);
 }
 
 static void run(struct tap *t, const struct datagram *d, int n)
 {
 	enum media_verdict verdicts[CAPTURE_BURST];
+	uint64_t began = work_sample(&t->work);
 	media_burst(t->media, d, n, verdicts);
+	work_done(&t->work, WORK_MEDIA, began, (unsigned)n);
 	for (int i = 0; i < n; i++)
 		if (UNLIKELY(verdicts[i] == MEDIA_UNKNOWN))
 			unknown_to_media(t, &d[i]);
@@ -186,9 +193,17 @@ static bool for_signalling(struct tap *t, enum decode_verdict v, const struct pi
 	return v == DECODE_FRAGMENT || (v == DECODE_TCP && sieve_passes(t->sieve, p, &t->counters));
 }
 
+/* What of a burst is not decoding. */
+static uint64_t within(const struct tap *t)
+{
+	const uint64_t *c = t->work.cycles;
+	return c[WORK_MEDIA] + c[WORK_SIGNALLING] + c[WORK_TIMERS];
+}
+
 void tap_burst(struct tap *t, const struct frame *frames, int n)
 {
 	struct datagram d[CAPTURE_BURST];
+	uint64_t began = work_sample(&t->work), before = within(t);
 	int held = 0;
 
 	for (int i = 0; i < n; i++) {
@@ -217,7 +232,10 @@ void tap_burst(struct tap *t, const struct frame *frames, int n)
 		if (UNLIKELY(joined))
 			t->owner.piece(t->owner.ctx, &piece);
 	}
-	run(t, d, held);
+	if (LIKELY(held))
+		run(t, d, held);
+	if (UNLIKELY(began))
+		work_done(&t->work, WORK_DECODE, began + within(t) - before, (unsigned)n);
 }
 
 bool tap_service(struct tap *t)

@@ -16,6 +16,7 @@
 
 #include "base/counters.h"
 #include "base/options.h"
+#include "base/work.h"
 #include "capture/capture.h"
 #include "recorder/sieve.h"
 #include "recorder/writer_thread.h"
@@ -43,6 +44,7 @@ struct tap_owner {
 struct tap {
 	struct media *media; /* owned */
 	struct counters counters;
+	struct work work;
 	struct decoder decoder;
 	struct sieve *sieve;           /* owned: TCP that carries no SIP */
 	struct writer_thread *writers; /* borrowed */

@@ -30,6 +30,7 @@ enum rc writer_thread_init(struct writer_thread *w, struct store_writer_config c
 					 "not enough memory for the writer's rings");
 	}
 	cfg.counters = &w->counters;
+	cfg.work = &w->work;
 	return store_writer_new(&w->writer, &cfg, err);
 }
 
@@ -146,6 +147,7 @@ static void *run(void *arg)
 	}
 	w->result = store_writer_finish(w->writer, &w->error);
 	w->writer = NULL;
+	work_end(&w->work);
 	return NULL;
 }
 

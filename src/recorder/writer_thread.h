@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/counters.h"
+#include "base/work.h"
 #include "recorder/messages.h"
 #include "store/store.h"
 
@@ -32,6 +33,7 @@ struct writer_thread {
 	struct writer_input *inputs; /* owned */
 	unsigned inputs_count;
 	struct counters counters;
+	struct work work;
 	_Atomic int64_t *packet_ns;  /* borrowed: newest packet time of all capture threads */
 	_Atomic bool producers_gone; /* set by the recorder: nothing more will come */
 	pthread_t thread;

@@ -71,11 +71,27 @@ static size_t held_bytes(const struct segment_home *home)
 
 /* ---- files --------------------------------------------------------------------------------- */
 
+static void timed(const struct segment_write *s, enum work_stage stage, uint64_t began)
+{
+	if (s->home->work)
+		work_done(s->home->work, stage, began, 1);
+}
+
+static int sync_data(const struct segment_write *s, int fd)
+{
+	uint64_t began = work_now();
+	int r = fdatasync(fd);
+	timed(s, WORK_SYNC, began);
+	return r;
+}
+
 /* Write at *at, which moves with every byte the kernel takes.  0 or errno. */
 static int put_at(struct segment_write *s, int fd, const uint8_t *p, size_t len, uint64_t *at)
 {
 	while (len) {
+		uint64_t began = work_now();
 		ssize_t n = pwrite(fd, p, len, (off_t)*at);
+		timed(s, WORK_WRITE, began);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -113,7 +129,7 @@ static int make_keys(struct segment_write *s)
 		return errno;
 	layout_head_put(block, &s->head, &s->home->sign);
 	int e = put_at(s, s->keys_fd, block, sizeof block, &at);
-	if (!e && fdatasync(s->keys_fd) != 0)
+	if (!e && sync_data(s, s->keys_fd) != 0)
 		e = errno;
 	return e;
 }
@@ -133,7 +149,7 @@ static int make_seg(struct segment_write *s)
 	int e = put_at(s, s->seg_fd, block, sizeof block, &at);
 	if (e)
 		return e;
-	if (fdatasync(s->seg_fd) != 0 ||
+	if (sync_data(s, s->seg_fd) != 0 ||
 	    renameat(s->home->dir, file_name(from, s, ".seg.new"), s->home->dir,
 		     file_name(to, s, ".seg")) != 0 ||
 	    fsync(s->home->dir) != 0)
@@ -192,7 +208,7 @@ static bool put_slots(struct segment_write *s)
 			return refused(s, &s->blocked, "write-slots", e);
 	}
 	if (s->slots_unsynced) {
-		if (fdatasync(s->keys_fd) != 0)
+		if (sync_data(s, s->keys_fd) != 0)
 			return refused(s, &s->blocked, "sync-slots", errno);
 		s->slots_unsynced = false;
 	}
@@ -247,7 +263,7 @@ static bool sync_written(struct segment_write *s)
 	if (!flush(s))
 		return false;
 	if (s->seg_unsynced) {
-		if (fdatasync(s->seg_fd) != 0) {
+		if (sync_data(s, s->seg_fd) != 0) {
 			s->suspect = true;
 			return refused(s, &s->sync_failed, "sync", errno);
 		}
@@ -337,7 +353,9 @@ bool segment_write_slot(struct segment_write *s, const struct uuid *call, int64_
 	if (!good)
 		return false;
 	uint8_t *made = s->slots_waiting + s->slots_used;
+	uint64_t began = work_now();
 	slot_make(made, &s->start, s->slots, call, start_us, audio, metadata);
+	timed(s, WORK_SLOT, began);
 	s->slots_used += SLOT_BYTES;
 	uint8_t *body = record_place(s) + RECORD_HEADER;
 	memcpy(body, call->b, 16);
@@ -364,8 +382,10 @@ bool segment_write_sealed(struct segment_write *s, struct record_header h,
 	uint8_t *record = record_place(s);
 	layout_header_put(record, &h);
 	layout_nonce(nonce, &h);
+	uint64_t began = work_now();
 	sealer_seal(s->home->sealer, record + RECORD_HEADER, pieces, n, key, nonce, record,
 		    RECORD_HEADER);
+	timed(s, WORK_SEAL, began);
 	append(s, &h);
 	return true;
 }
@@ -511,7 +531,7 @@ bool segment_write_close(struct segment_write *s)
 		return false;
 	if (!sync_written(s))
 		return false;
-	if (fdatasync(s->keys_fd) != 0)
+	if (sync_data(s, s->keys_fd) != 0)
 		return refused(s, &s->sync_failed, "sync-head", errno);
 	recovered(s, &s->sync_failed);
 	segment_write_free(s);

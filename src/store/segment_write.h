@@ -13,6 +13,7 @@
 #ifndef CALLSPAN_STORE_SEGMENT_WRITE_H
 #define CALLSPAN_STORE_SEGMENT_WRITE_H
 
+#include "base/work.h"
 #include "store/segment.h"
 
 struct segment_write;
@@ -26,6 +27,7 @@ struct segment_home {
 	uint8_t audio_public[32], metadata_public[32];
 	struct sealer *sealer;     /* borrowed */
 	struct counters *counters; /* borrowed */
+	struct work *work;         /* borrowed; NULL: not timed */
 
 	struct segment_write *segments; /* all that are open, newest first */
 	unsigned segments_count;

@@ -18,6 +18,8 @@
 #include "store/index.h"
 #include "store/policy.h"
 
+struct work;
+
 /* ---- layout of a store -------------------------------------------------------------- */
 
 /* STORE/recorder/           the recorder's user: open segments and what it needs
@@ -254,6 +256,7 @@ struct store_writer_config {
 	int64_t sync_ns;           /* group sync interval, wall clock */
 	unsigned done_needed;      /* store_writer_done() calls that end a call: threads + 1 */
 	struct counters *counters; /* borrowed */
+	struct work *work;         /* borrowed: where the time goes; NULL: nobody asks */
 };
 
 /* Reads vault.pub and sign.key of STORE/recorder.  RC_FAILED with one line when the store is

@@ -485,6 +485,7 @@ enum rc store_writer_new(struct store_writer **out, const struct store_writer_co
 	w->home.dir = -1;
 	w->home.writer_no = cfg->writer_no;
 	w->home.counters = cfg->counters;
+	w->home.work = cfg->work;
 	w->segment_bytes = cfg->segment_bytes;
 	w->sync_ns = cfg->sync_ns;
 	w->done_needed = cfg->done_needed;
