@@ -72,7 +72,7 @@ BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 LOAD    := $(B)/bench/libload.a
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
-.PHONY: matrix fuzzers all help check check-long units lint layers format bench fuzz install clean demo pcaps-update FORCE
+.PHONY: matrix fuzzers all help check check-long units lint layers format bench bench-peer bench-soak fuzz install clean demo pcaps-update FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -181,6 +181,13 @@ fuzzers: $(FUZZERS)
 
 bench: all $(BENCH) ## measure against the bare loop and print the table
 	@bench/run $(B)
+
+bench-peer: all $(BENCH) ## the same capture by tshark, sngrep and tcpdump, where they are: the ratios
+	@bench/run $(B) --peer
+
+MINUTES ?= 30
+bench-soak: all $(BENCH) ## calls that come and go at an interface for MINUTES (30): nothing lost, memory flat (root)
+	@bench/run $(B) --soak $(MINUTES)
 
 pcaps-update: all ## rewrite the expectations beside tests/pcaps, for review as a diff
 	@tests/golden --update
