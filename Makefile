@@ -69,6 +69,10 @@ UNITS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c
 UNIT_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+# Where there is no DPDK there is no ring to fill.
+ifneq ($(DPDK),yes)
+  BENCH := $(filter-out $(B)/bench/ring,$(BENCH))
+endif
 LOAD    := $(B)/bench/libload.a
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
@@ -134,6 +138,8 @@ $(LOAD): $(patsubst %.c,$(B)/%.o,$(wildcard bench/load/*.c))
 	$(AR) rcs $@ $^
 
 $(B)/bench/%.o: private CPPFLAGS += -Ibench
+$(B)/bench/ring.o: private CPPFLAGS += -Ibench $(DPDK_CFLAGS)
+$(B)/bench/ring: private LIBS += -lrte_net_ring
 
 $(B)/bench/%: $(B)/bench/%.o $(LOAD) $(LIB)
 	@mkdir -p $(dir $@)

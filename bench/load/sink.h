@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "load/load.h"
+#include "load/pace.h"
 
 struct sink {
 	/* Take `n` frames, in order.  Their bytes are the caller's again afterwards. */
@@ -24,15 +25,8 @@ struct sink {
 enum rc sink_file_open(struct sink **out, const char *path, bool nanoseconds,
 		       struct error *err) MUST_USE;
 
-/* How fast frames go out at an interface. */
-enum sink_pace {
-	SINK_REAL_TIME, /* as their times say */
-	SINK_RATE,      /* so many a second, evenly */
-	SINK_FLAT_OUT
-};
-
 /* An interface, by AF_PACKET. */
-enum rc sink_packet_open(struct sink **out, const char *interface, enum sink_pace pace, double rate,
+enum rc sink_packet_open(struct sink **out, const char *interface, const struct pace *pace,
 			 struct error *err) MUST_USE;
 
 #endif

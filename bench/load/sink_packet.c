@@ -11,27 +11,20 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/net.h"
 #include "load/sink.h"
 
-#define SEND_BYTES    (8 << 20)
-#define WORTH_A_SLEEP (30 * NS_PER_US)
+#define SEND_BYTES (8 << 20)
 
 struct packet {
 	struct sink sink;
 	int fd;
 	char interface[IF_NAMESIZE];
-	enum sink_pace pace;
-	double rate;
-	int64_t began_ns, first_ns; /* by the clock; by the frames */
+	struct pace pace;
 	uint64_t sent, again, dropped_before;
-	int64_t latest_ns; /* most that a burst was late */
 	struct mmsghdr messages[LOAD_BURST];
 	struct iovec parts[LOAD_BURST];
 };
@@ -56,31 +49,10 @@ static uint64_t interface_drops(const char *interface)
 	return drops;
 }
 
-/* Wait until a frame of this time, the next to be sent, is due. */
-static void wait_for(struct packet *p, int64_t at_ns)
-{
-	int64_t now = clock_mono_ns(), due = now;
-	if (!p->began_ns) {
-		p->began_ns = now;
-		p->first_ns = at_ns;
-	}
-	if (p->pace == SINK_REAL_TIME)
-		due = p->began_ns + at_ns - p->first_ns;
-	else if (p->pace == SINK_RATE)
-		due = p->began_ns + (int64_t)((double)p->sent / p->rate * (double)NS_PER_S);
-	if (now - due > p->latest_ns)
-		p->latest_ns = now - due;
-	if (due - now > WORTH_A_SLEEP) {
-		int64_t ns = due - now;
-		struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
-		(void)nanosleep(&t, NULL);
-	}
-}
-
 static enum rc burst(struct sink *s, const struct load_frame *frames, unsigned n, struct error *err)
 {
 	struct packet *p = (struct packet *)s;
-	wait_for(p, frames[n - 1].at_ns);
+	pace_wait(&p->pace, frames[n - 1].at_ns, p->sent);
 	for (unsigned i = 0; i < n; i++)
 		p->parts[i] = (struct iovec){ frames[i].bytes, frames[i].len };
 	for (unsigned done = 0; done < n;) {
@@ -101,11 +73,11 @@ static enum rc finish(struct sink *s, FILE *figures, struct error *err)
 {
 	struct packet *p = (struct packet *)s;
 	(void)err;
-	double seconds = (double)(clock_mono_ns() - p->began_ns) / (double)NS_PER_S;
 	fprintf(figures,
 		", \"sent\": %" PRIu64 ", \"send_seconds\": %.6f, \"send_again\": %" PRIu64
 		", \"late_ms\": %.3f, \"wire_dropped\": %" PRIu64,
-		p->sent, seconds, p->again, (double)p->latest_ns / (double)NS_PER_MS,
+		p->sent, pace_seconds(&p->pace), p->again,
+		(double)p->pace.latest_ns / (double)NS_PER_MS,
 		interface_drops(p->interface) - p->dropped_before);
 	return RC_OK;
 }
@@ -135,7 +107,7 @@ static enum rc open_socket(struct packet *p, struct error *err)
 	return RC_OK;
 }
 
-enum rc sink_packet_open(struct sink **out, const char *interface, enum sink_pace pace, double rate,
+enum rc sink_packet_open(struct sink **out, const char *interface, const struct pace *pace,
 			 struct error *err)
 {
 	struct packet *p = calloc(1, sizeof *p);
@@ -143,8 +115,7 @@ enum rc sink_packet_open(struct sink **out, const char *interface, enum sink_pac
 		return error_set(err, RC_FAILED, "not enough memory");
 	p->sink = (struct sink){ burst, finish, close_packet };
 	p->fd = -1;
-	p->pace = pace;
-	p->rate = rate;
+	p->pace = *pace;
 	snprintf(p->interface, sizeof p->interface, "%s", interface);
 	for (unsigned i = 0; i < LOAD_BURST; i++) {
 		p->messages[i].msg_hdr.msg_iov = &p->parts[i];
@@ -155,7 +126,7 @@ enum rc sink_packet_open(struct sink **out, const char *interface, enum sink_pac
 		close_packet(&p->sink);
 		return rc;
 	}
-	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* a sleep ends when it should */
+	pace_prepare();
 	p->dropped_before = interface_drops(interface);
 	*out = &p->sink;
 	return RC_OK;
