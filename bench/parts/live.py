@@ -92,14 +92,16 @@ class Callspand:
             argv = wire.inside(place.program("callspand"), "--store", place.store, "-i", "mirror", "--counters", place.counters,
                                *extra)
             env = dict(os.environ, NOTIFY_SOCKET=os.path.join(folder, "ready"))
-            self.process = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
+            self.said = tempfile.TemporaryFile("w+")
+            self.process = subprocess.Popen(argv, env=env, stderr=self.said)
             while b"READY=1" not in ready.recv(4096):
                 pass
 
     def finish(self):
         self.process.send_signal(signal.SIGTERM)
         if self.process.wait() != 0:
-            raise SystemExit(f"bench/run: callspand -i: exit {self.process.returncode}")
+            self.said.seek(0)
+            raise SystemExit(f"bench/run: callspand -i: exit {self.process.returncode}\n{self.said.read()[-1000:]}")
         c = self.place.read_counters()
         c["cpu_s"] = sum(t["cpu_s"] for t in c["threads"].values())
         return c
@@ -175,10 +177,10 @@ def bench_live(place):
         lines.append([s.listener.name, f"{s.best:,.0f}", f"{s.best_ns:.0f}",
                       f"{s.lost_at:,.0f}" if s.lost_at else "the sender can no more"])
     ratio = ours.best / bare.best if bare.best else 0
-    told = f"{ratio:.2f}" if bare.lost_at or ours.lost_at else "neither lost anything that could be sent"
-    met = ratio >= 0.9 or not (bare.lost_at or ours.lost_at)
-    return (as_table(lines) + f"\n\nthe most that could be sent here: {max(bare.sender, ours.sender):,.0f} packets/s\n"
-            + verdict("callspand without loss up to at least 0.9 of what the bare loop holds", told, met))
+    judged = verdict("callspand without loss up to at least 0.9 of what the bare loop holds", f"{ratio:.2f}", ratio >= 0.9)
+    if ratio < 0.9 and not ours.lost_at:
+        judged = "        not judged: callspand lost nothing, but beside it the sender, on the same processors, could do no more"
+    return as_table(lines) + f"\n\nthe most that could be sent: {bare.sender:,.0f} packets/s beside the bare loop, {ours.sender:,.0f} beside callspand\n" + judged
 
 
 # ---- a soak ------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ def bench_soak(place, minutes):
                         "--waves", str(waves), "--loss", "0.5", "--reorder", "0.5", "--codecs", "PCMU,G729,opus"),
             stdout=subprocess.PIPE, text=True)
         try:
-            while sender.poll() is None:
+            while sender.poll() is None and ours.process.poll() is None:
                 resident.append(resident_kib(ours.process.pid))
                 time.sleep(1)
             sent = json.loads(sender.stdout.read())
