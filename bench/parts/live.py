@@ -186,7 +186,10 @@ def bench_live(place):
 # ---- a soak ------------------------------------------------------------------------------------
 
 SOAK_CALLS = 200
-SOAK_CHURN = 10  # calls set up, and as many ended, a second
+SOAK_CHURN = 50  # calls set up, and as many ended, a second
+# Rings and tables have their size from the start, and pages of them are first touched as they are gone through: small ones,
+# so that this is over soon.  Of an open segment the writer remembers each record: small ones too, so that many close.
+SOAK_OPTIONS = ["--set", "memory.calls=2000", "--set", "memory.streams=4000", "--set", "writer.segment=32"]
 
 
 def resident_kib(pid):
@@ -206,8 +209,7 @@ def bench_soak(place, minutes):
         raise SystemExit(f"bench/run: not enough room: the recordings take {bytes_needed / 1e9:.0f} GB; set BENCH_DIR")
     resident = []
     with Wire() as wire:
-        # Of an open segment the writer remembers each record: small ones, so that many close.
-        ours = Callspand(place, wire, "--set", "writer.segment=32")
+        ours = Callspand(place, wire, *SOAK_OPTIONS)
         sender = subprocess.Popen(
             wire.inside(place.program("bench/generate"), "--interface", "phones", "--calls", str(SOAK_CALLS), "--churn", str(SOAK_CHURN),
                         "--waves", str(waves), "--loss", "0.5", "--reorder", "0.5", "--codecs", "PCMU,G729,opus"),
@@ -228,12 +230,11 @@ def bench_soak(place, minutes):
         place.check_recordings("soak", c, sent)
     text = (f"soak of {sent['capture_seconds'] / 60:.1f} minutes: {sent['calls']:,} calls, {sent['packets']:,} packets, "
             f"{c['cpu_s'] * 1e9 / sent['packets']:.0f} ns of CPU a packet\n")
-    resident = resident[int(3 * life_s):]  # by then every line has had calls
     quarter = len(resident) // 4
-    if quarter < 15:
-        return text + "too short to say anything of memory"
-    early, late = max(resident[:quarter]) / 1024, max(resident[-quarter:]) / 1024
+    if quarter < 60:
+        return text + "too short to say anything of memory: four minutes at least"
+    early, late = max(resident[quarter:2 * quarter]) / 1024, max(resident[-quarter:]) / 1024
     flat = late <= 1.02 * early + 2
     if not flat:
         place.wrong.append(f"soak: memory grew from {early:.1f} to {late:.1f} MiB")
-    return text + verdict("memory flat: the most in the first quarter and in the last", f"{early:.1f} and {late:.1f} MiB", flat)
+    return text + verdict("memory flat: the most in the second quarter and in the last", f"{early:.1f} and {late:.1f} MiB", flat)
