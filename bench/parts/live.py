@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from parts.common import as_table, say, verdict
+from parts.common import as_table, dropped, say, verdict
 
 LIVE = "live"
 CALLS = 1000
@@ -134,6 +134,7 @@ class Search:
         free = not c["kernel-drops"] and not sent["wire_dropped"]
         if free and self.listener is Callspand:
             self.place.check_counters(name, c, sent)
+            free = not dropped(c) and not self.place.refused(name, c)
         say(f"  {name} packets/s: {reached:,.0f} sent, {c['kernel-drops']} dropped by the kernel, {sent['wire_dropped']} on the wire")
         if free and reached > self.best:
             self.best, self.best_ns = reached, 1e9 * c["cpu_s"] / sent["packets"]
@@ -227,7 +228,11 @@ def bench_soak(place, minutes):
     place.expect("soak", "dropped on the wire", sent["wire_dropped"], 0)
     if not c["kernel-drops"] and not sent["wire_dropped"]:
         place.check_counters("soak", c, sent)
-        place.check_recordings("soak", c, sent)
+        place.expect("soak", "audio packets dropped", dropped(c), 0)
+        if place.refused("soak", c):
+            place.wrong.append("soak: calls were refused")
+        else:
+            place.check_recordings("soak", c, sent)
     text = (f"soak of {sent['capture_seconds'] / 60:.1f} minutes: {sent['calls']:,} calls, {sent['packets']:,} packets, "
             f"{c['cpu_s'] * 1e9 / sent['packets']:.0f} ns of CPU a packet\n")
     quarter = len(resident) // 4
