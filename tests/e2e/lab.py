@@ -60,7 +60,8 @@ def replay_program():
 
 
 class Recorder(Process):
-    """callspand at an interface (or several) of a namespace, ready to record when this returns."""
+    """callspand at an interface (or several) of a namespace, ready to record when this returns.  Instead of interfaces,
+    arguments that say what to record; a namespace of None is this one."""
 
     def __init__(self, bench, store, netns, interface, *extra, name="callspand", prefix=(),
                  binary=None):
@@ -71,13 +72,12 @@ class Recorder(Process):
         os.chmod(address, 0o777)  # the recorder may be another user by then
         ready.setblocking(False)
         names = (interface,) if isinstance(interface, str) else interface
-        interfaces = [a for name in names for a in ("-i", name)]
+        what = names if names[0].startswith("-") else [a for name in names for a in ("-i", name)]
         os.environ["NOTIFY_SOCKET"] = address
+        where = ("ip", "netns", "exec", netns) if netns else ()
         try:
             super().__init__(
-                bench, "ip", "netns", "exec", netns, *prefix,
-                binary or program("callspand"),
-                "--store", store.path, *interfaces, "--foreground",
+                bench, *where, *prefix, binary or program("callspand"), "--store", store.path, *what, "--foreground",
                 "--counters", self.counters_path, *extra, name=name,
             )  # fmt: skip
         finally:
@@ -119,6 +119,7 @@ class Wire:
         return quiet("ip", "-n", self.netns, "link", *args)
 
     def connect(self, tap, source):
+        """Lay a wire: both ends up, and silent."""
         self.link("add", tap, "type", "veth", "peer", "name", source)
         for end in (tap, source):
             key = "net.ipv6.conf.%s.disable_ipv6=1" % end
@@ -129,10 +130,10 @@ class Wire:
         on = self.tap if on is None else on
         return Recorder(self.bench, store, self.netns, on, *extra, **more)
 
-    def replay(self, capture, name="replay"):
+    def replay(self, capture, name="replay", source=None):
         return Process(
-            self.bench, "ip", "netns", "exec", self.netns, replay_program(), self.source, capture,
-            name=name,
+            self.bench, "ip", "netns", "exec", self.netns, replay_program(), source or self.source,
+            capture, name=name,
         )  # fmt: skip
 
     def sent_by_tap(self):

@@ -12,24 +12,9 @@ from harness import LONG, PATIENCE, Skip, Wrong, check, main, same, test
 import array
 import shutil
 
-from compare import STATISTICS, check_audio, check_streams, goertzel, read_wav
+from compare import check_audio, check_live, goertzel, read_wav
 from lab import LIVE_OFFSET_S, SpanLab, Wire
 from scene import Scene
-
-
-def check_live(bench, scene, store):
-    """As compare.check_scene, without the times of a wire that runs by the wall clock."""
-    rows = {r["sip_call_id"]: r for r in store.calls()}
-    same(len(rows), len(scene.calls), "the number of calls")
-    for n, call in enumerate(scene.calls):
-        row = rows[call.call_id]
-        for field in ("from", "to", "outcome", "ended_by", "sip_status"):
-            same(row[field], call.truth()[field], field)
-        same(row["imported"], False, "imported")
-        check_streams(call, row, STATISTICS)
-        out = bench.path("%d.wav" % n)
-        store.export(row["id"], out)
-        check_audio(call, read_wav(out), LIVE_OFFSET_S)
 
 
 def record_live(bench, scene, *extra):
