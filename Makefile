@@ -22,9 +22,20 @@ ifneq ($(WITH_IPSEC_MB),)
   CPPFLAGS += -DWITH_IPSEC_MB
   MORE_LIBS += -lIPSec_MB
 endif
+# DPDK is used where it is installed (make WITHOUT_DPDK=1: not).  Only its own files see its headers and flags.
+ifndef WITHOUT_DPDK
+  DPDK := $(shell pkg-config --exists 'libdpdk >= 22.11' && echo yes)
+endif
+ifeq ($(DPDK),yes)
+  DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
+  DPDK_LIBS := $(shell pkg-config --libs libdpdk)
+  NOT_BUILT := src/capture/dpdk_none.c
+else
+  NOT_BUILT := src/capture/dpdk.c src/capture/dpdk_eal.c src/capture/dpdk_port.c tests/unit/test_capture_dpdk.c
+endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 # Each program takes from the archive only what it needs; --as-needed then leaves out the other's libraries.
-LIBS    := -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) $(MORE_LIBS) -lpthread -lm
+LIBS    := -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) $(MORE_LIBS) $(DPDK_LIBS) -lpthread -lm
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
            -Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wnull-dereference
@@ -60,12 +71,12 @@ ALL_LDFLAGS = $(MODE_CFLAGS) $(LDHARD) $(LDFLAGS)
 PROTOS  := $(wildcard src/store/*.proto)
 GEN_C   := $(PROTOS:src/%.proto=$(GEN)/%.pb-c.c)
 GEN_H   := $(GEN_C:.c=.h)
-SRC     := $(wildcard src/*/*.c)
+SRC     := $(filter-out $(NOT_BUILT),$(wildcard src/*/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o) $(GEN_C:$(GEN)/%.c=$(B)/gen/%.o)
 LIB     := $(B)/libcallspan.a
 CALLSPAN_SRC := tools/callspan.c $(wildcard tools/cmd_*.c)
 PROGS   := $(B)/callspand $(B)/callspan
-UNITS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+UNITS   := $(patsubst tests/unit/%.c,$(B)/tests/%,$(filter-out $(NOT_BUILT),$(wildcard tests/unit/test_*.c)))
 UNIT_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
@@ -89,7 +100,7 @@ help: ## list the targets
 
 # The stamp changes when compiler or flags do, and everything that depends on it is made again.
 $(B)/flags: FORCE
-	@mkdir -p $(B); echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS)' >$@
+	@mkdir -p $(B); echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS) $(DPDK_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(ALL_LDFLAGS) $(DPDK_CFLAGS)' >$@
 
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: src/%.proto
 	@mkdir -p $(dir $@)
@@ -102,6 +113,10 @@ $(B)/gen/%.o: $(GEN)/%.c $(B)/flags
 $(B)/%.o: %.c $(B)/flags | $(GEN_H)
 	@mkdir -p $(dir $@)
 	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+# What includes DPDK's headers.
+$(patsubst %,$(B)/%.o,src/capture/dpdk src/capture/dpdk_eal src/capture/dpdk_port tests/unit/test_capture_dpdk): \
+	private CPPFLAGS += $(DPDK_CFLAGS)
 
 $(LIB): $(OBJ)
 	@rm -f $@
@@ -120,6 +135,8 @@ $(B)/callspan: $(CALLSPAN_SRC:%.c=$(B)/%.o) $(LIB)
 
 # What must not be called on the packet's way goes by way of the test, which counts.
 WRAP_test_recorder_tap := malloc calloc realloc free aligned_alloc mmap pthread_mutex_lock pthread_cond_wait clock_gettime clock_nanosleep
+# Ports made of rings are a driver's of its own.
+$(B)/tests/test_capture_dpdk: private LIBS += -lrte_net_ring
 
 $(B)/tests/%: $(B)/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(dir $@)

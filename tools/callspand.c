@@ -30,7 +30,8 @@ static void on_hangup(int signo)
 }
 
 static const char usage_text[] =
-	"usage: callspand (--store DIR | --config FILE) (-r FILE ... | -i IF ...) [options]\n"
+	"usage: callspand (--store DIR | --config FILE) (-r FILE ... | -i IF ... | --dpdk ARGS)\n"
+	"                 [options]\n"
 	"\n"
 	"Records the telephone calls in capture files or at an interface into a store\n"
 	"that `callspan init` has made.  It only listens.\n"
@@ -41,6 +42,7 @@ static const char usage_text[] =
 	"                         several merged in order of time\n"
 	"  -i, --interface IF     record from an interface at a mirror port; given again (or as\n"
 	"                         A,B): from several, such as the two legs of a tap\n"
+	"      --dpdk \"EAL ARGS\"  record from network cards through DPDK (docs/dpdk.md)\n"
 	"      --filter BPF       only these frames, in libpcap's filter language\n"
 	"      --retain-from import|call\n"
 	"                         capture files: the retention period begins when they are\n"
@@ -55,6 +57,7 @@ static const char usage_text[] =
 enum {
 	OPT_STORE = 256,
 	OPT_CONFIG,
+	OPT_DPDK,
 	OPT_FILTER,
 	OPT_RETAIN,
 	OPT_SET,
@@ -72,6 +75,7 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "read", required_argument, NULL, 'r' },
 	{ "interface", required_argument, NULL, 'i' },
+	{ "dpdk", required_argument, NULL, OPT_DPDK },
 	{ "filter", required_argument, NULL, OPT_FILTER },
 	{ "retain-from", required_argument, NULL, OPT_RETAIN },
 	{ "set", required_argument, NULL, OPT_SET },
@@ -91,7 +95,7 @@ struct command_line {
 	size_t files_count;
 	const char *counters_path;
 	char interfaces[OPTION_TEXT + 1]; /* of the command line, with commas */
-	bool store_given, live, check, retain_from_call;
+	bool store_given, live, dpdk, check, retain_from_call;
 };
 
 static int fail(enum rc rc, const char *text)
@@ -150,6 +154,13 @@ static enum rc take_option(struct command_line *c, int opt, struct error *err)
 	case OPT_CONFIG: return RC_OK;
 	case 'r': c->files[c->files_count++] = optarg; return RC_OK;
 	case 'i': return add_interface(c, optarg, err);
+	case OPT_DPDK:
+		c->dpdk = true;
+		if (!optarg[strspn(optarg, " \t")])
+			return error_set(
+				err, RC_USAGE,
+				"--dpdk takes EAL arguments, such as \"-l 0-1 -a 0000:01:00.0\"");
+		return options_set(&c->options, "capture.dpdk", optarg, err);
 	case OPT_FILTER: return options_set(&c->options, "capture.filter", optarg, err);
 	case OPT_SET: return set_pair(c, optarg, err);
 	case OPT_COUNTERS: c->counters_path = optarg; return RC_OK;
@@ -193,12 +204,23 @@ static enum rc complete(struct command_line *c, struct error *err)
 {
 	if (!c->store_given)
 		return error_set(err, RC_USAGE, "which store? give --store DIR or --config FILE");
-	if (c->files_count && c->live)
+	if ((c->files_count > 0) + c->live + c->dpdk > 1)
+		return error_set(
+			err, RC_USAGE,
+			"give capture files (-r), an interface (-i) or --dpdk: one of them");
+	/* What stands on the line wins over the configuration file. */
+	if (c->live)
+		c->options.dpdk[0] = '\0';
+	if (c->dpdk)
+		c->options.interface[0] = '\0';
+	if (!c->files_count && c->options.interface[0] && c->options.dpdk[0])
+		return error_set(
+			err, RC_USAGE,
+			"capture.interface and capture.dpdk: only one of them may be given");
+	if (!c->files_count && !c->options.interface[0] && !c->options.dpdk[0] && !c->check)
 		return error_set(err, RC_USAGE,
-				 "give capture files (-r) or an interface (-i), not both");
-	if (!c->files_count && !c->options.interface[0] && !c->check)
-		return error_set(err, RC_USAGE,
-				 "what is to be recorded? give -r FILE or -i INTERFACE");
+				 "what is to be recorded? give -r FILE, -i INTERFACE or --dpdk "
+				 "\"EAL ARGUMENTS\"");
 	return RC_OK;
 }
 

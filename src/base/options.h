@@ -13,7 +13,7 @@
 
 #include "base/rc.h"
 
-#define OPTION_TEXT 256
+#define OPTION_TEXT 1024 /* room for EAL arguments with a few devices */
 
 struct options {
 #define OPTION_INT(field, name, def, min, max, unit, prose) int64_t field;

@@ -2,7 +2,7 @@
  * Copyright The callspan authors */
 /* capture.c: the public functions, each handed to the kind of source it is about.
  *
- * Read files.c for capture files, interface.c and pcap.c for interfaces.
+ * Read files.c for capture files, interface.c and pcap.c for interfaces, dpdk.c for DPDK.
  */
 #include "capture/kind.h"
 
@@ -10,6 +10,29 @@ void capture_close(struct capture *c)
 {
 	if (c)
 		c->kind->close(c);
+}
+
+void capture_enter(struct capture *c)
+{
+	if (c->kind->enter)
+		c->kind->enter(c);
+}
+
+void capture_leave(struct capture *c)
+{
+	if (c->kind->leave)
+		c->kind->leave(c);
+}
+
+void capture_watch(struct capture *c)
+{
+	if (c->kind->watch)
+		c->kind->watch(c);
+}
+
+uint64_t capture_outages(const struct capture *c)
+{
+	return c->kind->outages ? c->kind->outages(c) : 0;
 }
 
 int capture_burst(struct capture *c, struct frame *frames, int max)

@@ -3,7 +3,7 @@
 /* capture.h: frames in, UDP datagrams out.
  *
  * Two halves.  A `capture` is a source of frames: one or more capture files merged in
- * time order, or a live interface (libpcap, TPACKET_V3).  decode_frame() turns one frame into one
+ * time order, a live interface (libpcap, TPACKET_V3), or ports of network cards (DPDK).  decode_frame() turns one frame into one
  * UDP datagram.  Both run on the thread that owns them; nothing is ever sent.
  */
 #ifndef CALLSPAN_CAPTURE_H
@@ -38,7 +38,32 @@ struct capture_live {
  * open it anew, as it was (this needs CAP_NET_RAW still). */
 enum rc capture_open_live(struct capture **out, const struct capture_live *cfg,
 			  struct error *err) MUST_USE;
+
+struct capture_dpdk {
+	const char *arguments; /* EAL's, blanks between them; borrowed for the call */
+	const char *filter;    /* NULL or "": everything */
+	int descriptors;       /* of each receive queue */
+	int snaplen;
+};
+
+/* Open all ports that DPDK has with these arguments, promiscuous, and share their receive queues out among `threads`
+ * captures, each to be read by one thread.  DPDK itself is begun once a process: where the program has done that before, its
+ * ports are taken as they are, and the arguments ignored; a frame may then bear its time (rte_mbuf_dyn_rx_timestamp_register(),
+ * Unix ns).  All captures are closed on the thread that opened them. */
+enum rc capture_open_dpdk(struct capture **out, unsigned threads, const struct capture_dpdk *cfg,
+			  struct error *err) MUST_USE;
+/* Could these arguments be read, and is DPDK built in?  Opens nothing. */
+enum rc capture_check_dpdk(const char *arguments, struct error *err) MUST_USE;
+
 void capture_close(struct capture *c);
+
+/* Live, on the thread that reads: before its first burst, and after its last. */
+void capture_enter(struct capture *c);
+void capture_leave(struct capture *c);
+
+/* Live, on the main thread, many times a second: see to what captures opened together stand on (any one of them): links, ports
+ * that went away or came back. */
+void capture_watch(struct capture *c);
 
 /* Give up to `max` (<= CAPTURE_BURST) frames, borrowed until the next call on this capture.
  * 0: none now (live).  -1: no more will come: end of all files, or a failure; then
@@ -55,8 +80,11 @@ void capture_wait(struct capture *c, int timeout_ms);
  * dump file").  A file that breaks ends alone; the other files go on. */
 const char *capture_failure(const struct capture *c);
 
-/* Live: frames the kernel dropped since open (monotonic).  Files: 0. */
+/* Live, on the thread that reads: frames the kernel or the card dropped since open (monotonic).  Files: 0. */
 uint64_t capture_kernel_drops(struct capture *c);
+
+/* Live: times since open that a port or its link was lost (monotonic). */
+uint64_t capture_outages(const struct capture *c);
 
 /* Files: bytes consumed and bytes in all (0 when unknown, e.g. a pipe), for a progress bar. */
 void capture_progress(const struct capture *c, uint64_t *done, uint64_t *total);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The callspan authors */
-/* kind.h: what every source of frames can do: capture files, a libpcap interface.
+/* kind.h: what every source of frames can do: capture files, a libpcap interface, DPDK.
  *
- * Private to this folder.  The functions are those of capture.h, which says what they do.
+ * Private to this folder.  The functions are those of capture.h, which says what they do.  The last four may be missing.
  */
 #ifndef CALLSPAN_CAPTURE_KIND_H
 #define CALLSPAN_CAPTURE_KIND_H
@@ -17,6 +17,10 @@ struct capture_kind {
 	void (*progress)(const struct capture *, uint64_t *done, uint64_t *total);
 	void (*close)(struct capture *);
 	bool (*away)(const struct capture *); /* NULL: it never is */
+	void (*enter)(struct capture *);
+	void (*leave)(struct capture *);
+	void (*watch)(struct capture *);
+	uint64_t (*outages)(const struct capture *);
 };
 
 /* The first member of each kind's own struct. */
@@ -30,6 +34,16 @@ struct capture {
  * the kernel still held then has been read. */
 enum rc capture_handle_open(struct capture **out, const struct capture_live *cfg,
 			    struct error *err) MUST_USE;
+
+/* ---- a filter of our own, for frames that no kernel filters (pcap.c) ---- */
+
+struct capture_filter;
+
+/* RC_USAGE: "NAME: filter: what is wrong". */
+enum rc capture_filter_new(struct capture_filter **out, const char *name, uint16_t link_type,
+			   const char *text, struct error *err) MUST_USE;
+void capture_filter_free(struct capture_filter *f);
+bool capture_filter_passes(const struct capture_filter *f, const struct frame *frame);
 
 /* ---- one capture file (pcap.c) ---- */
 

@@ -60,6 +60,42 @@ static enum rc compile_filter(pcap_t *p, const char *name, const char *filter,
 	return error_set(err, RC_USAGE, "%s: filter: %s", name, pcap_geterr(p));
 }
 
+struct capture_filter {
+	struct bpf_program program;
+};
+
+enum rc capture_filter_new(struct capture_filter **out, const char *name, uint16_t link_type,
+			   const char *text, struct error *err)
+{
+	pcap_t *dead = pcap_open_dead(link_type, STAGING_FRAME);
+	struct capture_filter *f = calloc(1, sizeof *f);
+	enum rc rc = dead && f ? compile_filter(dead, name, text, &f->program, err)
+			       : error_set(err, RC_FAILED, "%s: filter: out of memory", name);
+
+	if (dead)
+		pcap_close(dead);
+	if (rc != RC_OK) {
+		free(f);
+		return rc;
+	}
+	*out = f;
+	return RC_OK;
+}
+
+void capture_filter_free(struct capture_filter *f)
+{
+	if (!f)
+		return;
+	pcap_freecode(&f->program);
+	free(f);
+}
+
+bool capture_filter_passes(const struct capture_filter *f, const struct frame *frame)
+{
+	struct pcap_pkthdr h = { .caplen = frame->len, .len = frame->wire_len };
+	return pcap_offline_filter(&f->program, &h, frame->bytes) != 0;
+}
+
 /* ---- a capture file ------------------------------------------------------------------ */
 
 /* A filter is compiled for a link type; the interfaces of a pcapng file may have several. */

@@ -135,6 +135,9 @@ static void note_kernel_drops(struct capture_thread *t)
 	uint64_t drops = capture_kernel_drops(t->capture);
 	count_add(&t->tap.counters, COUNT_KERNEL_DROPS, drops - t->kernel_drops);
 	t->kernel_drops = drops;
+	uint64_t outages = capture_outages(t->capture);
+	count_add(&t->tap.counters, COUNT_CAPTURE_OUTAGES, outages - t->outages);
+	t->outages = outages;
 }
 
 static bool serve(struct capture_thread *t)
@@ -185,7 +188,9 @@ static void capture_frames(struct capture_thread *t)
 static void *run_capture(void *arg)
 {
 	struct capture_thread *t = arg;
+	capture_enter(t->capture);
 	capture_frames(t);
+	capture_leave(t->capture);
 	while (!outbox_flush(&t->to_dialogs))
 		clock_sleep_us(IDLE_US);
 	atomic_store_explicit(&t->drained, true, memory_order_release);
@@ -360,6 +365,7 @@ static enum rc watch(struct live *l, const volatile int *stop, struct error *err
 	volatile int *reload = l->session->cfg->reload;
 	while (!*stop) {
 		clock_sleep_us(WATCH_US);
+		capture_watch(l->session->captures[0]);
 		if (reload && *reload) {
 			*reload = 0;
 			reload_read(&l->new_policy, l->session->options->store);

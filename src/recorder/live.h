@@ -25,7 +25,7 @@ struct capture_thread {
 	_Atomic int64_t now_ns;    /* this thread's packet time, for signalling */
 	_Atomic bool drained;      /* reads no more frames */
 	_Atomic bool broke;        /* the interface failed or went away */
-	uint64_t kernel_drops;
+	uint64_t kernel_drops, outages; /* as last seen */
 	pthread_t thread;
 	bool running;
 };

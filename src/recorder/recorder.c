@@ -83,6 +83,15 @@ static enum rc open_capture(struct session *s, struct error *err)
 	if (s->cfg->files)
 		return capture_open_files(&s->captures[0], s->cfg->files, s->cfg->files_count,
 					  o->filter, err);
+	if (o->dpdk[0]) {
+		struct capture_dpdk dpdk = {
+			.arguments = o->dpdk,
+			.filter = o->filter,
+			.descriptors = (int)o->descriptors,
+			.snaplen = (int)o->snaplen,
+		};
+		return capture_open_dpdk(s->captures, s->threads, &dpdk, err);
+	}
 	return sources_open(&s->sources, o, s->captures, err);
 }
 
@@ -151,7 +160,9 @@ static enum rc session_init(struct session *s, const struct recorder_config *cfg
 	/* Root only for what needs it: the interfaces, or files that others may not read. */
 	if ((rc = open_capture(s, err)) != RC_OK)
 		return rc;
-	rc = guard_drop_root(s->options->store, s->options->user, listens, err);
+	/* A port of DPDK's is opened again without it. */
+	rc = guard_drop_root(s->options->store, s->options->user, listens && !s->options->dpdk[0],
+			     err);
 	if (rc != RC_OK)
 		return rc;
 	if ((rc = store_check_version(s->options->store, err)) != RC_OK)
@@ -211,6 +222,8 @@ enum rc recorder_check(const struct recorder_config *cfg, struct error *err)
 		rc = read_lists(&lists, err);
 	if (rc == RC_OK)
 		rc = decoder_init(&decoder, cfg->options, err);
+	if (rc == RC_OK && cfg->options->dpdk[0])
+		rc = capture_check_dpdk(cfg->options->dpdk, err);
 	if (rc != RC_OK || (rc = store_check_version(cfg->options->store, err)) != RC_OK)
 		return rc;
 	if ((rc = policy_of_store(&policy, cfg->options->store, err)) != RC_OK)

@@ -93,6 +93,7 @@ static json_t *kinds_json(const struct assurance *a)
 static const enum counter losses[] = {
 	COUNT_KERNEL_DROPS,
 	COUNT_INTERFACE_LOST,
+	COUNT_CAPTURE_OUTAGES,
 	COUNT_FRAGMENT_RING_DROP,
 	COUNT_TCP_RING_DROP,
 	COUNT_SIGNALLING_RING_DROP,

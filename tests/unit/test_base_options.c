@@ -166,8 +166,8 @@ static void survives_files_that_are_no_text(void **state)
 	memset(huge, 'a', 100000);
 	assert_int_equal(read_bytes(huge, 100000), RC_USAGE);
 	memcpy(huge, "user: ", 6);
-	assert_int_equal(read_bytes(huge, 1000), RC_USAGE);
-	assert_non_null(strstr(err.text, ":1:7: user: longer than 255 bytes"));
+	assert_int_equal(read_bytes(huge, 5000), RC_USAGE);
+	assert_non_null(strstr(err.text, ":1:7: user: longer than 1023 bytes"));
 	assert_int_equal(read_text("store: x\n\x1b[31mred: 1\n"), RC_USAGE);
 	assert_null(strchr(err.text, '\x1b'));
 }
