@@ -504,7 +504,7 @@ def wrong_lists_of_interfaces(bench):
         (("-i", ",".join("e%d" % n for n in range(17))), "more than 16 interfaces"),
         (("-i", "a,b,c", "--set", "capture.threads=22"), "are more than 64"),
         (("-i", "x" * 2000), "capture.interface: longer than"),
-        (("-i", "a", "-r", "b.pcap"), "not both"),
+        (("-i", "a", "-r", "b.pcap"), "one of them"),
     ):
         line = refused(bench, store, 2, *args)
         check(words in line, "%r: said %r", args, line)

@@ -72,7 +72,7 @@ class Recorder(Process):
         os.chmod(address, 0o777)  # the recorder may be another user by then
         ready.setblocking(False)
         names = (interface,) if isinstance(interface, str) else interface
-        what = names if names[0].startswith("-") else [a for name in names for a in ("-i", name)]
+        what = names if names and names[0].startswith("-") else [a for name in names for a in ("-i", name)]
         os.environ["NOTIFY_SOCKET"] = address
         where = ("ip", "netns", "exec", netns) if netns else ()
         try:
