@@ -18,13 +18,13 @@ struct capture_thread {
 	struct live *live;       /* borrowed */
 	struct capture *capture; /* borrowed */
 	struct tap tap;
-	struct outbox control;     /* signalling's side of this thread's control ring */
-	struct ring *control_ring; /* owned: expect and forget */
-	struct intake *intake;     /* borrowed: of live, this thread's ways to signalling */
-	struct outbox to_dialogs;  /* alive messages are never dropped */
-	_Atomic int64_t now_ns;    /* this thread's packet time, for signalling */
-	_Atomic bool drained;      /* reads no more frames */
-	_Atomic bool broke;        /* the interface failed or went away */
+	struct outbox control;          /* signalling's side of this thread's control ring */
+	struct ring *control_ring;      /* owned: expect and forget */
+	struct intake *intake;          /* borrowed: of live, this thread's ways to signalling */
+	struct outbox to_dialogs;       /* alive messages are never dropped */
+	_Atomic int64_t now_ns;         /* this thread's packet time, for signalling */
+	_Atomic bool drained;           /* reads no more frames */
+	_Atomic bool broke;             /* the interface failed or went away */
 	uint64_t kernel_drops, outages; /* as last seen */
 	pthread_t thread;
 	bool running;

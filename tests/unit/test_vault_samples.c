@@ -191,7 +191,8 @@ static void damage_slot(const struct test_vault *t, unsigned n)
 	assert_true(test_find(t, "vault/segments", ".keys", path));
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, nothing, SLOT_BYTES, SLOTS_AT + (off_t)n * SLOT_BYTES), SLOT_BYTES);
+	assert_int_equal(pwrite(fd, nothing, SLOT_BYTES, SLOTS_AT + (off_t)n * SLOT_BYTES),
+			 SLOT_BYTES);
 	assert_int_equal(close(fd), 0);
 }
 
