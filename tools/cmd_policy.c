@@ -294,7 +294,7 @@ enum rc cmd_policy(struct cli *c, int argc, char **argv)
 		return rc;
 	if (is_apply)
 		return apply(c, file, dry_run, yes, json);
-	if (strcmp(what, "check") == 0)
+	if (strcmp(acts[act], "check") == 0)
 		return check(c, file, json);
 	if (file)
 		return error_set(&c->err, RC_USAGE, "policy show takes no file: policy check does");

@@ -521,6 +521,7 @@ static enum rc serve(struct request *q, const struct request_row *row, struct er
 	segments_forget_open(q->v);
 	forget_bytes(&q->person, sizeof q->person);
 	forget_bytes(&course.unlock, sizeof course.unlock);
+	q->unlock = NULL;
 	return rc;
 }
 
