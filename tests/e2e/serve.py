@@ -15,7 +15,7 @@ import time
 
 from harness import (LONG, PATIENCE, ROOT, SANITIZED, Skip, Store, check, main, one_line, program, run, same,
                      test, wait_until)
-from serving import Clients, Service, nothing_lost_nothing_double, serve, trail
+from serving import Clients, Purging, Service, nothing_lost_nothing_double, serve, trail
 
 PCAPS = os.path.join(ROOT, "tests", "pcaps")
 CAPTURES = [os.path.join(PCAPS, n) for n in ("conversation.pcap", "all-endings.pcap", "early-media.pcap")]
@@ -368,12 +368,13 @@ def ten_minutes_at_fifty_calls_a_second(bench):
     sent = json.loads(run(generate, "--calls", str(rate * seconds), "--seconds", "2", "--output", capture).out)
     store = bench.store()
     serve(bench, store)
-    clients = Clients(store)
+    clients, purging = Clients(store), Purging(store, pause=5)
     started, expected = time.monotonic(), 0
     while time.monotonic() - started < 600:
         began = time.monotonic()
         expected += store.record(capture)["calls"]
         time.sleep(max(0, seconds - (time.monotonic() - began)))
+    purging.stop()
     clients.stop()
     check(expected >= 50 * 550 and sent, "only %d calls were recorded", expected)
     nothing_lost_nothing_double(store, expected)

@@ -87,6 +87,34 @@ class Clients:
         check(not self.wrong, "%d of %d wrong: %s", len(self.wrong), self.asked, self.wrong[:2])
 
 
+class Purging:
+    """`purge --yes`, again and again, as a program of its own."""
+
+    def __init__(self, store, pause=0):
+        self.store, self.pause, self.wrong, self.runs, self.over = store, pause, None, 0, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        store.bench.cleanups.append(self.end)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.is_set() and not self.wrong:
+            try:
+                self.store.callspan("purge", "--yes")
+                self.runs += 1
+                self.over.wait(self.pause)
+            except Exception as e:
+                self.wrong = e
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+
+    def stop(self):
+        self.end()
+        if self.wrong:
+            raise self.wrong
+
+
 def nothing_lost_nothing_double(store, expected):
     rows = store.calls()
     same(len(rows), expected, "the number of calls")

@@ -14,7 +14,7 @@ import time
 
 from harness import LONG, PATIENCE, Process, check, main, program, same, test
 from scene import Scene
-from serving import Clients, serve, trail
+from serving import Clients, Purging, serve, trail
 
 ROUNDS = 30 if LONG else 4  # at least
 SHORT, LASTING = 24, 8  # calls of a round
@@ -82,33 +82,6 @@ class Curious(Clients):
         ids = self.ids
         if ids and n % 3 == 0:
             self.export(ids[n % len(ids)])
-
-
-class Purging:
-    """`purge --yes`, again and again, as a program of its own."""
-
-    def __init__(self, store):
-        self.store, self.wrong, self.runs, self.over = store, None, 0, threading.Event()
-        self.thread = threading.Thread(target=self.run)
-        store.bench.cleanups.append(self.end)
-        self.thread.start()
-
-    def run(self):
-        while not self.over.is_set() and not self.wrong:
-            try:
-                self.store.callspan("purge", "--yes")
-                self.runs += 1
-            except Exception as e:
-                self.wrong = e
-
-    def end(self):
-        self.over.set()
-        self.thread.join()
-
-    def stop(self):
-        self.end()
-        if self.wrong:
-            raise self.wrong
 
 
 def disposals(store):
