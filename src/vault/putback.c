@@ -2,9 +2,9 @@
  * Copyright The callspan authors */
 /* putback.c: a copy of a segment that lies at the recorder again, under a name that the vault holds.  On the vault's thread.
  *
- * It is never taken in, and takes no place that is only empty for now (a disk that is not mounted).  But keys of recordings that were destroyed may stand in it, and those go.  What then has nothing that
- * the vault's own has not is removed.  No more slots are looked at than the vault's own has, so that nobody is made to work
- * for a blown-up file.
+ * It is never taken in, nor does it take the place of a segment that is out of reach (its disk is not mounted).  But keys of
+ * recordings that were destroyed may stand in it, and those go.  What then has nothing that the vault's own has not is
+ * removed.  No more slots are looked at than the vault's own has, so that nobody is made to work for a blown-up file.
  */
 #include <errno.h>
 #include <fcntl.h>
