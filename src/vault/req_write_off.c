@@ -206,8 +206,8 @@ static enum rc collect(struct lost *l, struct error *err)
 	name_parties(l);
 	while (rc == RC_OK && more) {
 		rc = look_through(l, &at, &more, err);
-		if (more)
-			vault_give_way(l->v); /* nothing of the vault is held here */
+		if (rc == RC_OK && more)
+			rc = requests_rest(l->q, err); /* nothing of the vault is held here */
 	}
 	return rc;
 }
