@@ -50,58 +50,75 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 	return rc;
 }
 
-#define BY_TIME_KEY (8 + 16) /* when it began, its id */
-#define WALK_PAGE   1000     /* calls between two turns */
-
-static enum rc walk_one(struct vault *v, const uint8_t *id, catalogue_each each, void *ctx,
-			struct error *err)
-{
-	struct uuid named;
-	struct call *call = NULL;
-	memcpy(named.b, id, sizeof named.b);
-	enum rc rc = catalogue_named(v, &named, &call, err);
-	if (rc != RC_OK)
-		return rc;
-	rc = each(ctx, call, err);
-	call_row_free(call);
-	return rc;
-}
+#define TIME_KEY  (8 + 16) /* a time, an id */
+#define WALK_PAGE 1000     /* keys between two turns */
 
 /* Those behind `seen` (behind nothing when its id is zero), which becomes the last one seen.  RC_END: that was the last page. */
-static enum rc walk_page(struct vault *v, uint8_t seen[BY_TIME_KEY], const uint8_t until[8],
-			 catalogue_each each, void *ctx, struct error *err)
+static enum rc walk_page(struct vault *v, enum index_family family, uint8_t seen[TIME_KEY],
+			 const uint8_t until[8], catalogue_each_time each, void *ctx,
+			 struct error *err)
 {
 	const uint8_t *key, *value;
 	size_t key_len, value_len;
+	struct uuid id;
 	enum rc rc = RC_OK;
-	struct index_cursor *c =
-		index_cursor_new(v->index, INDEX_BY_TIME, seen, BY_TIME_KEY, false);
+	struct index_cursor *c = index_cursor_new(v->index, family, seen, TIME_KEY, false);
 	for (unsigned n = 0; rc == RC_OK && n < WALK_PAGE; n++) {
 		if (!index_cursor_next(c, &key, &key_len, &value, &value_len) ||
-		    key_len != BY_TIME_KEY || memcmp(key, until, 8) > 0) {
+		    key_len != TIME_KEY || memcmp(key, until, 8) > 0) {
 			rc = RC_END;
-		} else if (memcmp(key, seen, BY_TIME_KEY) != 0) {
-			memcpy(seen, key, BY_TIME_KEY);
-			rc = walk_one(v, key + 8, each, ctx, err);
+		} else if (memcmp(key, seen, TIME_KEY) != 0) {
+			memcpy(seen, key, TIME_KEY);
+			memcpy(id.b, key + 8, sizeof id.b);
+			rc = each(ctx, catalogue_from_be64(key), &id, err);
 		}
 	}
 	index_cursor_free(c);
 	return rc;
 }
 
-enum rc catalogue_walk(struct vault *v, const struct request *q, int64_t since_us, int64_t until_us,
-		       catalogue_each each, void *ctx, struct error *err)
+enum rc catalogue_walk_times(struct vault *v, const struct request *q, enum index_family family,
+			     int64_t since_us, int64_t until_us, catalogue_each_time each,
+			     void *ctx, struct error *err)
 {
-	uint8_t seen[BY_TIME_KEY] = { 0 }, until[8];
+	uint8_t seen[TIME_KEY] = { 0 }, until[8];
 	catalogue_be64(seen, since_us);
 	catalogue_be64(until, until_us);
-	enum rc rc = walk_page(v, seen, until, each, ctx, err);
+	enum rc rc = walk_page(v, family, seen, until, each, ctx, err);
 	while (rc == RC_OK) {
 		rc = q ? requests_rest(q, err) : RC_OK;
 		if (rc == RC_OK)
-			rc = walk_page(v, seen, until, each, ctx, err);
+			rc = walk_page(v, family, seen, until, each, ctx, err);
 	}
-	return rc == RC_END ? index_health(v->index, err) : rc;
+	return rc == RC_END ? RC_OK : rc;
+}
+
+struct call_walk {
+	struct vault *v;
+	catalogue_each each;
+	void *ctx;
+};
+
+static enum rc walk_one(void *ctx, int64_t us, const struct uuid *id, struct error *err)
+{
+	const struct call_walk *w = ctx;
+	struct call *call = NULL;
+	(void)us;
+	enum rc rc = catalogue_named(w->v, id, &call, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = w->each(w->ctx, call, err);
+	call_row_free(call);
+	return rc;
+}
+
+enum rc catalogue_walk(struct vault *v, const struct request *q, int64_t since_us, int64_t until_us,
+		       catalogue_each each, void *ctx, struct error *err)
+{
+	struct call_walk w = { v, each, ctx };
+	enum rc rc =
+		catalogue_walk_times(v, q, INDEX_BY_TIME, since_us, until_us, walk_one, &w, err);
+	return rc == RC_OK ? index_health(v->index, err) : rc;
 }
 
 void catalogue_open(struct vault *v, struct call *c)

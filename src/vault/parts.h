@@ -389,6 +389,13 @@ enum rc catalogue_named(struct vault *v, const struct uuid *id, struct call **ou
 typedef enum rc (*catalogue_each)(void *ctx, struct call *c, struct error *err);
 enum rc catalogue_walk(struct vault *v, const struct request *q, int64_t since_us, int64_t until_us,
 		       catalogue_each each, void *ctx, struct error *err) MUST_USE;
+/* The same of the times themselves, in a family whose keys are a time and an id (INDEX_BY_TIME, INDEX_EXPIRY); what the index
+ * itself suffers is left to index_health(). */
+typedef enum rc (*catalogue_each_time)(void *ctx, int64_t us, const struct uuid *id,
+				       struct error *err);
+enum rc catalogue_walk_times(struct vault *v, const struct request *q, enum index_family family,
+			     int64_t since_us, int64_t until_us, catalogue_each_time each,
+			     void *ctx, struct error *err) MUST_USE;
 /* Open its sealed part by its slot, where that still can be (c->opened tells). */
 void catalogue_open(struct vault *v, struct call *c);
 /* The keys it is found by, from its parties (when their names are known in clear). */

@@ -15,15 +15,15 @@
 
 #define MISSING_NAMES 10 /* that are told */
 #define DAY_US        (INT64_C(86400) * 1000000)
-#define PAGE          1000 /* timers between two turns */
-#define SEGMENTS      100  /* segments between two turns */
-#define TIME_KEY      24
+#define SEGMENTS      100 /* between two turns */
 
 #define NAME_OF_INTERFACE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-@+"
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
 struct tally {
+	struct vault *v;
+	int64_t now_us;
 	json_int_t calls, talking, open_calls, unattested;
 	json_int_t open, closed, damaged, missing, bytes;
 	json_t *missing_names; /* borrowed: the first of these; NULL: not wanted */
@@ -52,53 +52,17 @@ static int64_t end_of_times(struct vault *v, bool last)
 }
 
 /* Timers that have run out, or do so within a day. */
-static enum rc tally_timer(struct vault *v, const uint8_t key[TIME_KEY], int64_t now,
-			   struct tally *t, struct error *err)
+static enum rc tally_timer(void *ctx, int64_t us, const struct uuid *id, struct error *err)
 {
-	struct uuid id;
+	struct tally *t = ctx;
 	bool held = false;
 	t->expiring++;
-	if (catalogue_from_be64(key) > now)
+	if (us > t->now_us)
 		return RC_OK;
 	t->due++;
-	memcpy(id.b, key + 8, sizeof id.b);
-	enum rc rc = holds_held(v, &id, &held, err);
+	enum rc rc = holds_held(t->v, id, &held, err);
 	t->held_past += held;
 	return rc;
-}
-
-/* Those behind `seen` (all zero: from the first on), which becomes the last one seen.  RC_END: that was the last page. */
-static enum rc timers_page(struct vault *v, uint8_t seen[TIME_KEY], int64_t now, struct tally *t,
-			   struct error *err)
-{
-	const uint8_t *key, *value;
-	size_t key_len, value_len;
-	enum rc rc = RC_OK;
-	struct index_cursor *c = index_cursor_new(v->index, INDEX_EXPIRY, seen, TIME_KEY, false);
-	for (unsigned n = 0; rc == RC_OK && n < PAGE; n++) {
-		if (!index_cursor_next(c, &key, &key_len, &value, &value_len) ||
-		    key_len != TIME_KEY || catalogue_from_be64(key) >= now + DAY_US) {
-			rc = RC_END;
-		} else if (memcmp(key, seen, TIME_KEY) != 0) {
-			memcpy(seen, key, TIME_KEY);
-			rc = tally_timer(v, key, now, t, err);
-		}
-	}
-	index_cursor_free(c);
-	return rc;
-}
-
-static enum rc tally_timers(const struct request *q, struct tally *t, struct error *err)
-{
-	uint8_t seen[TIME_KEY] = { 0 };
-	int64_t now = vault_now_us(q->v);
-	enum rc rc = timers_page(q->v, seen, now, t, err);
-	while (rc == RC_OK) {
-		rc = requests_rest(q, err);
-		if (rc == RC_OK)
-			rc = timers_page(q->v, seen, now, t, err);
-	}
-	return rc == RC_END ? RC_OK : rc;
 }
 
 /* Calls of a segment that is being written, or was not closed in order: of all others everything is known. */
@@ -319,11 +283,13 @@ static enum rc add_store(const struct request *q, json_t *o, struct error *err)
 static enum rc add_calls(const struct request *q, json_t *o, struct error *err)
 {
 	json_t *names = json_array();
-	struct tally t = { .missing_names = names };
+	int64_t now_us = vault_now_us(q->v);
+	struct tally t = { .v = q->v, .now_us = now_us, .missing_names = names };
 	enum rc rc = tally_segments(q, &t, err);
 	json_object_set_new(o, "missing_segments", names);
 	if (rc == RC_OK)
-		rc = tally_timers(q, &t, err);
+		rc = catalogue_walk_times(q->v, q, INDEX_EXPIRY, 0, now_us + DAY_US - 1,
+					  tally_timer, &t, err);
 	if (rc == RC_OK)
 		rc = hold_walk(q->v, false, tally_hold, &t, err);
 	if (rc != RC_OK)
