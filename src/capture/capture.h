@@ -98,8 +98,8 @@ const char *capture_link_name(uint16_t link_type, char buf[LINK_NAME]);
  * `sysctl` or `ethtool` command to run; returns their number.  Reads, never changes. */
 int capture_check_interface(const char *interface, char *text, size_t size);
 
-/* How a device of the network is, for who watches it. */
-enum link_state { LINK_UP, LINK_NO_CARRIER, LINK_DOWN, LINK_MISSING };
+/* How a device of the network is, for who watches it.  UNKNOWN: the kernel could not be asked. */
+enum link_state { LINK_UP, LINK_NO_CARRIER, LINK_DOWN, LINK_MISSING, LINK_UNKNOWN };
 enum link_state capture_link_state(const char *interface);
 
 enum decode_verdict {

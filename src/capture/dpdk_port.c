@@ -21,9 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -317,19 +315,19 @@ void dpdk_port_close(struct dpdk_port *p, bool ours)
 
 /* ---- looking after it -------------------------------------------------------------------------------- */
 
-/* Is the interface of the kernel that the port stands on there, and does it run? */
+/* Is the interface of the kernel that the port stands on there, and does it run?  Where nobody can tell, it is, and *runs stays. */
 static bool interface_there(unsigned index, bool *runs)
 {
-	struct ifreq request = { 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char name[IF_NAMESIZE];
+	enum link_state state = LINK_UNKNOWN;
 
-	if (fd < 0)
-		return true; /* cannot tell */
-	bool there = if_indextoname(index, request.ifr_name) != NULL &&
-		     ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-	(void)close(fd);
-	*runs = there && request.ifr_flags & IFF_UP && request.ifr_flags & IFF_RUNNING;
-	return there;
+	if (if_indextoname(index, name))
+		state = capture_link_state(name);
+	else if (errno == ENXIO)
+		state = LINK_MISSING;
+	if (state != LINK_UNKNOWN)
+		*runs = state == LINK_UP;
+	return state != LINK_MISSING;
 }
 
 /* Drivers on an interface of the kernel do not hear of its end, and some call their link always up: ask the kernel. */

@@ -185,9 +185,10 @@ enum link_state capture_link_state(const char *interface)
 		return LINK_MISSING;
 	memcpy(request.ifr_name, interface, len + 1);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool there = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-	if (fd >= 0)
-		(void)close(fd);
+	if (fd < 0)
+		return LINK_UNKNOWN;
+	bool there = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+	(void)close(fd);
 	if (!there)
 		return LINK_MISSING;
 	if (!(request.ifr_flags & IFF_UP))

@@ -116,7 +116,7 @@ enum rc sources_open(struct sources *s, const struct options *o, struct capture 
 			if (rc != RC_OK)
 				return rc;
 		}
-		source->device = capture_link_state(source->name) != LINK_MISSING;
+		source->device = capture_link_state(source->name) < LINK_MISSING;
 		source->since_ns = clock_real_ns();
 		warn_of_interface(source->name);
 	}
@@ -130,7 +130,8 @@ static enum source_state state_of(const struct source *s)
 	static const enum source_state of_link[] = { [LINK_UP] = SOURCE_UP,
 						     [LINK_NO_CARRIER] = SOURCE_NO_CARRIER,
 						     [LINK_DOWN] = SOURCE_DOWN,
-						     [LINK_MISSING] = SOURCE_MISSING };
+						     [LINK_MISSING] = SOURCE_MISSING,
+						     [LINK_UNKNOWN] = SOURCE_MISSING };
 	enum source_state state = s->device ? of_link[capture_link_state(s->name)] : SOURCE_UP;
 
 	return state == SOURCE_UP && s->away ? SOURCE_REOPENING : state;
