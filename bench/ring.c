@@ -34,13 +34,12 @@
 #include "load/arguments.h"
 #include "recorder/recorder.h"
 
-#define RING_FRAMES  4096
-#define QUEUES_MOST  8
-#define CACHE        256
-#define FRAME_BYTES  (RTE_PKTMBUF_HEADROOM + 2048)
-#define POLL_US      200
-#define SETTLE_US    300000 /* after the last frame: it is in the recorder's hands */
-#define WORTH_A_LOOK 4096   /* frames between two looks at whether the recorder has ended */
+#define RING_FRAMES 4096
+#define QUEUES_MOST 8
+#define CACHE       256
+#define FRAME_BYTES (RTE_PKTMBUF_HEADROOM + 2048)
+#define POLL_US     200
+#define SETTLE_US   300000 /* after the last frame: it is in the recorder's hands */
 
 _Static_assert(LOAD_FRAME_ROOM <= 2048, "a frame fits into an mbuf");
 
