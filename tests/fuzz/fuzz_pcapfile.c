@@ -7,19 +7,9 @@
 #include <unistd.h>
 
 #include "capture/pcapfile.h"
+#include "frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check_frame(const struct frame *f)
-{
-	uint64_t sum = 0;
-
-	ASSERT(f->ts_ns >= 0);
-	ASSERT(f->len <= f->wire_len);
-	for (uint32_t i = 0; i < f->len; i++) /* so that a sanitizer looks at each */
-		sum += f->bytes[i];
-	ASSERT(sum <= UINT64_C(255) * f->len);
-}
 
 static enum capture_file_read burst(struct pcapfile *p)
 {
