@@ -16,52 +16,21 @@ import signal
 import subprocess
 import time
 
+from expiring import capture, policy_file
 from lab import quiet
-from scene import Scene
 
 KILLS = 200 if LONG else 10
-START_US = 1709629200_000000  # 2024-03-05T09:00:00Z: 30 days after are over wherever this runs
 SHORT, LASTING = 30, 24  # calls of either class
 ERASED = 20  # of the lasting: so little lives then that their segment is written anew
-POLICY = """policy: test
-retention:
-  default: short
-  classes:
-    short: { days: 30 }
-    lasting: { months: 1200 }
-purposes: [ complaint ]
-export: { plain: allow }
-record:
-  rules:
-    - { when: { to: "77*" }, do: record, class: lasting }
-"""
 BOX = 116
 SLOTS_AT, SLOT, BOXES_AT = 4096, 256, (24, 140)
 
 
-def policy_file(bench):
-    path = bench.path("policy.yaml")
-    with open(path, "w") as f:
-        f.write(POLICY)
-    return path
-
-
-def capture(bench, name, seed, short=SHORT, lasting=LASTING, seconds=0.6):
-    """Calls whose time is up, and calls whose time is long."""
-    scene = Scene(seed, start_us=START_US)
-    for n in range(short + lasting):
-        callee = "77%02d" % n if n >= short else "30%02d" % n
-        scene.call("2%03d" % n, callee).simple(at=0.05 * n, end=0.05 * n + seconds)
-    path = bench.path(name)
-    scene.write(path)
-    return path
-
-
-def recorded(bench, name="store", **more):
+def recorded(bench, name="store", short=SHORT, lasting=LASTING, seconds=0.6):
     """A store of such calls, taken into the vault."""
     store = bench.store(name, policy=policy_file(bench))
-    store.record(capture(bench, "x.pcap", bench.seed, **more), extra=("--retain-from", "call"))
-    same(len(store.calls()), more.get("short", SHORT) + more.get("lasting", LASTING), "the calls")
+    store.record(capture(bench, "x.pcap", bench.seed, short, lasting, seconds), extra=("--retain-from", "call"))
+    same(len(store.calls()), short + lasting, "the calls")
     return store
 
 

@@ -13,25 +13,12 @@ import threading
 import time
 
 from harness import LONG, PATIENCE, Process, check, main, program, same, test
-from scene import Scene
+from expiring import START_US, capture, policy_file
 from serving import Clients, Purging, serve, trail
 
 ROUNDS = 30 if LONG else 4  # at least
 SHORT, LASTING = 24, 8  # calls of a round
-START_US = 1709629200_000000  # 2024-03-05T09:00:00Z: 30 days after are over wherever this runs
 PURPOSE = ("--purpose", "complaint", "--reference", "case 7")
-POLICY = """policy: test
-retention:
-  default: short
-  classes:
-    short: { days: 30 }
-    lasting: { months: 1200 }
-purposes: [ complaint ]
-export: { plain: allow }
-record:
-  rules:
-    - { when: { to: "77*" }, do: record, class: lasting }
-"""
 
 
 def write(path, text):
@@ -40,15 +27,8 @@ def write(path, text):
     return path
 
 
-def capture(bench, n):
-    """Calls whose time is up, and calls whose time is long."""
-    scene = Scene(bench.seed + n, start_us=START_US + n * 3600_000000)
-    for i in range(SHORT + LASTING):
-        callee = "77%02d" % i if i >= SHORT else "30%02d" % i
-        scene.call("2%03d" % i, callee).simple(at=0.05 * i, end=0.05 * i + 1.0)
-    path = bench.path("calls%d.pcap" % n)
-    scene.write(path)
-    return path
+def capture_of(bench, n):
+    return capture(bench, "calls%d.pcap" % n, bench.seed + n, SHORT, LASTING, 1.0, START_US + n * 3600_000000)
 
 
 class Curious(Clients):
@@ -123,14 +103,14 @@ def exports_are_told_truly(store, entries):
 @test
 def recorder_service_purge_and_ten_clients(bench):
     words = write(bench.path("words"), "correct horse battery staple\n")
-    store = bench.store(policy=write(bench.path("policy.yaml"), POLICY), arguments=("--passphrase-file", words))
+    store = bench.store(policy=policy_file(bench), arguments=("--passphrase-file", words))
     service = serve(bench, store)
     clients, purging = Curious(bench, store, words), Purging(store)
     rounds, deadline = 0, time.monotonic() + 300 * PATIENCE
     while rounds < ROUNDS or clients.asked < 60 or not clients.exported or purging.runs < 4:
         check(time.monotonic() < deadline, "%d rounds; asked %d, exported %d, purged %d times", rounds, clients.asked,
               clients.exported, purging.runs)
-        recorder = Process(bench, program("callspand"), "--store", store.path, "-r", capture(bench, rounds),
+        recorder = Process(bench, program("callspand"), "--store", store.path, "-r", capture_of(bench, rounds),
                            "--retain-from", "call", name="callspand%d" % rounds)
         recorder.ended()
         rounds += 1
