@@ -511,7 +511,7 @@ static void plain_files_are_read_as_libpcap_reads_them(void **state)
 		for (size_t step = 0; step < 400; step++) {
 			size_t at = 24 + step % (all - 24);
 			uint8_t was = bytes[at];
-			bytes[at] ^= step % 3 ? 0 : (uint8_t)(1u << step % 8);
+			bytes[at] = (uint8_t)(bytes[at] ^ (step % 3 ? 0 : 1u << step % 8));
 			len = step % 3 ? all - step * 7 % all : all;
 			f = fopen(path_of(1), "wb");
 			assert_int_equal(fwrite(bytes, 1, len, f), len);
