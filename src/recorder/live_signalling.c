@@ -240,7 +240,8 @@ void *live_signalling_run(void *arg)
 		reassembly_tick(l->joiner.reassembly, now);
 		signalling_tick(l->signalling, now);
 		atomic_store_explicit(&l->session->packet_ns, now, memory_order_relaxed);
-		flush_signalling(l);
+		if (flush_signalling(l) && taken < TAKE_AT_ONCE)
+			atomic_store_explicit(&l->heard_ns, now, memory_order_release);
 		if (taken)
 			continue;
 		if (last)

@@ -28,7 +28,8 @@ struct media {
 	struct expect_table expects;
 	struct ended_set ended;
 	struct held_set held;
-	struct pen *pen; /* owned */
+	struct pen *pen;  /* owned */
+	int64_t heard_ns; /* signalling has dealt with all SIP up to then */
 };
 
 /* a - b for packet times, which hostile files choose: no overflow, far apart stays far apart. */

@@ -377,11 +377,13 @@ bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_or
 	return is_orphan(f, d, o);
 }
 
-void pen_tick(struct pen *p, int64_t now_ns)
+void pen_tick(struct pen *p, int64_t now_ns, int64_t heard_ns)
 {
 	while (p->eldest) {
 		int64_t waited = media_since(now_ns, p->eldest->ts_ns);
 		if (waited <= WAIT_NS && waited >= -WAIT_NS)
+			break;
+		if (waited > 0 && media_since(heard_ns, p->eldest->ts_ns) <= WAIT_NS)
 			break;
 		(void)flow_drop_first(p, p->eldest->flow, COUNT_PEN_EXPIRED);
 	}

@@ -47,8 +47,8 @@ void pen_release_flow(struct pen *p, const struct endpoint *src, const struct en
 		      void (*take)(void *ctx, const struct datagram *d), void *ctx);
 void pen_unhold(struct pen *p, const struct endpoint *src, const struct endpoint *dst);
 
-/* Drop what has waited for more than 2 s. */
-void pen_tick(struct pen *p, int64_t now_ns);
+/* Drop what has waited for more than 2 s, if signalling has got so far: to heard_ns. */
+void pen_tick(struct pen *p, int64_t now_ns, int64_t heard_ns);
 
 uint64_t pen_held(const struct pen *p);
 

@@ -134,6 +134,10 @@ void media_burst(struct media *m, const struct datagram *d, int n, enum media_ve
  * bytes, even port or any); counts TO_PEN or TO_NOBODY. */
 void media_pen(struct media *m, const struct datagram *d);
 
+/* Signalling on another thread has dealt with all SIP up to then: what may be of a call that it has yet to hear of stays
+ * in the pen.  Where this is never called, signalling is in line. */
+void media_heard(struct media *m, int64_t heard_ns);
+
 /* Time passes: close chunks open for more than 1 s, expire the pen.  Call at least once a burst, and when idle. */
 void media_tick(struct media *m, int64_t now_ns);
 

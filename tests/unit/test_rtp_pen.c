@@ -102,6 +102,27 @@ static void keeps_two_seconds_of_packet_time(void **state)
 	rig_free(r);
 }
 
+/* After a stall frames are read faster than their SIP is understood. */
+static void keeps_what_signalling_has_yet_to_hear_of(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(rig_config());
+	struct talker a = voice(T0);
+	media_heard(r->media, T0 - 1000 * MS);
+	talk_n(r, &a, 3);
+	media_tick(r->media, T0 + 9000 * MS);
+	media_heard(r->media, T0 + 2000 * MS);
+	media_tick(r->media, T0 + 9010 * MS);
+	assert_int_equal(media_held(r->media), 3);
+	media_heard(r->media, T0 + 2030 * MS);
+	media_tick(r->media, T0 + 9020 * MS);
+	assert_int_equal(media_held(r->media), 1);
+	/* A clock set back is another matter. */
+	media_tick(r->media, T0 - 9000 * MS);
+	expect_count(r, PEN_EXPIRED, 3);
+	rig_free(r);
+}
+
 static void keeps_a_hundred_frames_a_flow_the_newest(void **state)
 {
 	(void)state;
@@ -269,6 +290,7 @@ int main(void)
 		cmocka_unit_test(hands_over_nothing_older_than_invite),
 		cmocka_unit_test(hands_over_by_source_when_nobody_expects_the_destination),
 		cmocka_unit_test(keeps_two_seconds_of_packet_time),
+		cmocka_unit_test(keeps_what_signalling_has_yet_to_hear_of),
 		cmocka_unit_test(keeps_a_hundred_frames_a_flow_the_newest),
 		cmocka_unit_test(the_least_recently_used_flow_goes_first),
 		cmocka_unit_test(many_flows_cannot_outgrow_it),
