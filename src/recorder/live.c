@@ -7,7 +7,7 @@
  *   capture thread n ──►     "                                 ▲
  *         └────────────────── chunks, streams ─────────────────┘
  *
- * The end, in order: capture threads stop reading and serve only their control ring; signalling, once
+ * The end, in order: capture threads read what came before it was asked for, and then serve only their control ring; signalling, once
  * nothing more can come from them, ends every call; capture threads carry that out and
  * leave; the writers close their segments.
  */
@@ -27,6 +27,9 @@
 #define DROPS_EVERY_NS NS_PER_S
 #define NEWS_EVERY_NS  (60 * NS_PER_S)
 #define LOOK_EVERY_NS  NS_PER_S
+/* What came before the end was asked for still sits in the kernel: until nothing has come for so long, or at most. */
+#define LAST_QUIET_NS (100 * NS_PER_MS)
+#define LAST_MOST_NS  (2 * NS_PER_S)
 
 /* ---- capture thread ---------------------------------------------------------------------------------- */
 
@@ -142,7 +145,10 @@ static void note_kernel_drops(struct capture_thread *t)
 
 static bool serve(struct capture_thread *t)
 {
+	/* Read first: what signalling has said before it is then on the ring. */
+	int64_t heard_ns = atomic_load_explicit(&t->live->heard_ns, memory_order_acquire);
 	take_control(t);
+	media_heard(t->tap.media, heard_ns);
 	bool empty = tap_service(&t->tap);
 	return outbox_flush(&t->to_dialogs) && empty;
 }
@@ -153,15 +159,35 @@ static void publish_time(struct capture_thread *t)
 	atomic_store_explicit(&t->now_ns, now, memory_order_release);
 }
 
+/* When the end was asked for, and when a frame was last heard since: monotonic, but for `wall_ns`.  All 0 until then. */
+struct ending {
+	int64_t wall_ns, asked_ns, heard_ns;
+};
+
+/* All frames that came before the end was asked for have been read, as far as can be told. */
+static bool is_over(const struct capture_thread *t, struct ending *e)
+{
+	if (LIKELY(!atomic_load_explicit(&t->live->stopping, memory_order_relaxed)))
+		return false;
+	int64_t now = clock_mono_ns();
+	if (!e->asked_ns)
+		*e = (struct ending){ clock_real_ns(), now, now };
+	return t->tap.newest_ns >= e->wall_ns || now - e->heard_ns > LAST_QUIET_NS ||
+	       now - e->asked_ns > LAST_MOST_NS;
+}
+
 static void capture_frames(struct capture_thread *t)
 {
 	struct frame frames[CAPTURE_BURST];
+	struct ending ending = { 0 };
 	int64_t next_drops = 0;
 
-	while (!atomic_load_explicit(&t->live->stopping, memory_order_relaxed)) {
+	while (!is_over(t, &ending)) {
 		serve(t);
 		work_turn(&t->tap.work);
 		uint64_t began = work_sample(&t->tap.work);
+		/* Read before: a thread that was kept from running knows nothing of the time since. */
+		int64_t looked_ns = clock_real_ns();
 		int n = capture_burst(t->capture, frames, CAPTURE_BURST);
 		if (n < 0) {
 			atomic_store_explicit(&t->broke, true, memory_order_release);
@@ -170,9 +196,11 @@ static void capture_frames(struct capture_thread *t)
 		if (n > 0) {
 			work_done(&t->tap.work, WORK_READ, began, (unsigned)n);
 			tap_burst(&t->tap, frames, n);
+			if (UNLIKELY(ending.asked_ns))
+				ending.heard_ns = clock_mono_ns();
 		} else {
+			tap_tick(&t->tap, looked_ns - IDLE_LAG_NS);
 			capture_wait(t->capture, WAIT_MS);
-			tap_tick(&t->tap, clock_real_ns() - IDLE_LAG_NS);
 		}
 		publish_time(t);
 		if (t->tap.now_ns >= next_drops) {
