@@ -25,6 +25,7 @@
 #define BUFFER_BYTES ((size_t)1 << 20)  /* written when this full */
 #define BUFFER_FIRST ((size_t)1 << 16)  /* grows to that as needed */
 #define HELD_MAX     ((size_t)64 << 20) /* what waits for a full disk, all segments */
+#define DIRECT_LEAST ((size_t)1 << 18) /* what is written past the page cache is at least so long */
 #define HEAD_SECTOR  512 /* what of block 0 is written again: written whole or not at all */
 #define FILE_NAME    (SEGMENT_NAME + 16)
 
@@ -186,23 +187,69 @@ static bool make_files(struct segment_write *s)
 
 /* ---- towards the disk ---------------------------------------------------------------------- */
 
-/* Write what lies in a buffer and keep what was not taken. */
-static int drain(struct segment_write *s, int fd, uint8_t *buffer, size_t *used, uint64_t *at)
+/* Write whole blocks of the segment past the page cache, where copying them costs as much as sealing them.  A file system
+ * that cannot is asked once. */
+static int put_direct(struct segment_write *s, const uint8_t *p, size_t len)
 {
-	uint64_t before = *at;
-	int e = put_at(s, fd, buffer, *used, at);
-	size_t done = (size_t)(*at - before);
+	int flags = fcntl(s->seg_fd, F_GETFL);
 
-	*used -= done;
-	if (*used && done)
-		memmove(buffer, buffer + done, *used);
+	s->direct = fcntl(s->seg_fd, F_SETFL, flags | O_DIRECT) == 0;
+	int e = s->direct ? put_at(s, s->seg_fd, p, len, &s->written) : EINVAL;
+	(void)fcntl(s->seg_fd, F_SETFL, flags);
+	if (e != EINVAL)
+		return e;
+	s->direct = false;
+	return 0; /* whoever calls goes on through the page cache */
+}
+
+/* Write the first `len` bytes of the buffer: what is before the next block and behind the last through the page cache, and
+ * so all of it when it is little, for it is soon read again. */
+static int put_records(struct segment_write *s, size_t len)
+{
+	const uint8_t *from = s->buffer + s->skip;
+	uint64_t before = s->written;
+	size_t head = (size_t)(-before % LAYOUT_BLOCK);
+	int e = 0;
+
+	if (s->direct && len >= head + DIRECT_LEAST) {
+		e = put_at(s, s->seg_fd, from, head, &s->written);
+		if (!e)
+			e = put_direct(s, from + head, (len - head) / LAYOUT_BLOCK * LAYOUT_BLOCK);
+	}
+	size_t done = (size_t)(s->written - before);
+	return e ? e : put_at(s, s->seg_fd, from + done, len - done, &s->written);
+}
+
+/* Write the records that wait; when the buffer was full, what is behind the last whole block waits on. */
+static int drain_records(struct segment_write *s, bool full)
+{
+	uint64_t before = s->written;
+	size_t rest = full ? (size_t)((before + s->used) % LAYOUT_BLOCK) : 0;
+
+	int e = put_records(s, rest < s->used ? s->used - rest : s->used);
+	const uint8_t *left = s->buffer + s->skip + (s->written - before);
+	s->used -= (size_t)(s->written - before);
+	s->skip = (size_t)(s->written % LAYOUT_BLOCK);
+	memmove(s->buffer + s->skip, left, s->used);
+	return e;
+}
+
+static int drain_slots(struct segment_write *s)
+{
+	uint64_t before = s->keys_written;
+	int e = put_at(s, s->keys_fd, s->slots_waiting, s->slots_used, &s->keys_written);
+	size_t done = (size_t)(s->keys_written - before);
+
+	s->slots_used -= done;
+	if (s->slots_used && done)
+		memmove(s->slots_waiting, s->slots_waiting + done, s->slots_used);
 	return e;
 }
 
 static bool put_slots(struct segment_write *s)
 {
 	if (s->slots_used) {
-		int e = drain(s, s->keys_fd, s->slots_waiting, &s->slots_used, &s->keys_written);
+		int e = drain_slots(s);
 		s->slots_unsynced = true;
 		if (e)
 			return refused(s, &s->blocked, "write-slots", e);
@@ -215,32 +262,36 @@ static bool put_slots(struct segment_write *s)
 	return true;
 }
 
-/* Give back what a full disk, or a footer, made the buffer grow to. */
-static void shrink(struct segment_write *s)
+/* A buffer of `room` bytes, in whose blocks the file's lie. */
+static bool rebuffer(struct segment_write *s, size_t room)
 {
-	uint8_t *smaller = realloc(s->buffer, BUFFER_BYTES);
+	uint8_t *buffer = aligned_alloc(LAYOUT_BLOCK, room);
 
-	if (smaller) {
-		s->buffer = smaller;
-		s->room = BUFFER_BYTES;
-	}
+	if (!buffer)
+		return false;
+	if (s->used)
+		memcpy(buffer + s->skip, s->buffer + s->skip, s->used);
+	free(s->buffer);
+	s->buffer = buffer;
+	s->room = room;
+	return true;
 }
 
 /* A call's slot is durable before any of its records leaves the buffer. */
-static bool flush(struct segment_write *s)
+static bool flush(struct segment_write *s, bool full)
 {
 	if (s->seg_fd < 0 && !make_files(s))
 		return false;
 	if (!put_slots(s))
 		return false;
 	if (s->used) {
-		int e = drain(s, s->seg_fd, s->buffer, &s->used, &s->written);
+		int e = drain_records(s, full);
 		s->seg_unsynced = true;
 		if (e)
 			return refused(s, &s->blocked, "write", e);
 	}
 	if (s->room > BUFFER_BYTES)
-		shrink(s);
+		(void)rebuffer(s, BUFFER_BYTES); /* a full disk, or a footer, made it grow */
 	recovered(s, &s->blocked);
 	return true;
 }
@@ -260,7 +311,7 @@ static bool put_head(struct segment_write *s)
 
 static bool sync_written(struct segment_write *s)
 {
-	if (!flush(s))
+	if (!flush(s, false))
 		return false;
 	if (s->seg_unsynced) {
 		if (sync_data(s, s->seg_fd) != 0) {
@@ -279,7 +330,7 @@ static bool sync_written(struct segment_write *s)
 void segment_write_flush(struct segment_write *s)
 {
 	if (!s->blocked && (s->used || s->slots_used))
-		(void)flush(s);
+		(void)flush(s, false);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -303,21 +354,24 @@ static bool grow(void **p, size_t *room, size_t need, size_t first, size_t each)
 /* Room for one record of `bytes`, and for its line in the table. */
 static bool make_room(struct segment_write *s, size_t bytes, bool may_wait)
 {
-	if (!s->blocked && s->used && s->used + bytes > BUFFER_BYTES)
-		(void)flush(s);
+	if (!s->blocked && s->used && s->skip + s->used + bytes > BUFFER_BYTES)
+		(void)flush(s, true);
 	if (s->blocked && (!may_wait || held_bytes(s->home) + bytes > HELD_MAX))
 		return false;
-	void *buffer = s->buffer, *table = s->table;
-	bool good = grow(&buffer, &s->room, s->used + bytes, BUFFER_FIRST, 1) &&
-		    grow(&table, &s->table_room, s->table_used + 1, 1024, sizeof *s->table);
-	s->buffer = buffer;
+	size_t need = s->skip + s->used + bytes, room = s->room ? s->room : BUFFER_FIRST;
+	while (room < need)
+		room *= 2;
+	if (room > s->room && !rebuffer(s, room))
+		return false;
+	void *table = s->table;
+	bool good = grow(&table, &s->table_room, s->table_used + 1, 1024, sizeof *s->table);
 	s->table = table;
 	return good;
 }
 
 static uint8_t *record_place(struct segment_write *s)
 {
-	return s->buffer + s->used;
+	return s->buffer + s->skip + s->used;
 }
 
 /* The record at record_place(), header but for its CRC, and body, is there: it belongs to the
@@ -434,7 +488,7 @@ void segment_write_sync(struct segment_write *s)
 
 void segment_write_retry(struct segment_write *s)
 {
-	if (flush(s) && s->sync_failed)
+	if (flush(s, false) && s->sync_failed)
 		(void)sync_written(s);
 }
 
@@ -467,6 +521,7 @@ struct segment_write *segment_write_new(struct segment_home *home, const char *r
 	}
 	s->home = home;
 	s->seg_fd = s->keys_fd = -1;
+	s->direct = true;
 	s->start.id = uuid_v7(clock_real_ns());
 	s->start.writer_no = home->writer_no;
 	memcpy(s->start.sign_public, home->sign.public_key, 32);
@@ -523,7 +578,7 @@ static bool put_footer(struct segment_write *s)
 
 bool segment_write_close(struct segment_write *s)
 {
-	if (s->blocked && !flush(s))
+	if (s->blocked && !flush(s, false))
 		return false;
 	if (!s->footer && !put_footer(s))
 		return false;

@@ -47,9 +47,11 @@ struct segment_write {
 
 	struct segment_home *home;
 	int seg_fd, keys_fd; /* owned; -1: not made yet */
-	uint8_t *buffer;     /* owned: the file from `written` to `end` */
-	size_t used, room;
+	uint8_t *
+		buffer; /* owned: from `skip` on the file from `written` to `end`, block over block */
+	size_t skip, used, room;
 	uint64_t written;  /* bytes the kernel has taken */
+	bool direct;       /* the file system may take blocks past the page cache */
 	bool seg_unsynced; /* some of them not synced */
 
 	uint8_t *slots_waiting; /* owned: not yet in the slot file */

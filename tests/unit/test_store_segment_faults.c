@@ -30,6 +30,10 @@ static struct {
 	unsigned bad_order; /* segment written while slots were not durable */
 	uint64_t seg_synced, seg_written;
 	uint64_t rewrites; /* bytes of the segment written again after a sync */
+	bool direct_refused;
+	unsigned direct_asked,
+		direct_uneven; /* writes past the page cache; those not in whole blocks */
+	uint64_t direct_bytes;
 } disk;
 
 static bool is_keys(int fd)
@@ -59,8 +63,22 @@ static void note_write(int fd, uint64_t from, uint64_t to)
 	disk.seg_written = to;
 }
 
+/* A write past the page cache, for which memory and file go by blocks.  False: refused. */
+static bool note_direct(const void *p, size_t len, off_t at)
+{
+	disk.direct_asked++;
+	if ((uintptr_t)p % LAYOUT_BLOCK || len % LAYOUT_BLOCK || at % LAYOUT_BLOCK)
+		disk.direct_uneven++;
+	disk.direct_bytes += disk.direct_refused ? 0 : len;
+	return !disk.direct_refused;
+}
+
 ssize_t pwrite(int fd, const void *p, size_t len, off_t at)
 {
+	if (fcntl(fd, F_GETFL) & O_DIRECT && !note_direct(p, len, at)) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (disk.write_faults_percent && rand() % 100 < disk.write_faults_percent) {
 		errno = ENOSPC;
 		if (len < 2 || rand() % 2)
@@ -239,6 +257,65 @@ static void writes_that_fail_or_stop_half_way_leave_segments_whole(void **state)
 		assert_true(counter_get(&t.counters, COUNT_DISK_ERRORS) > 0);
 		test_store_remove(&t);
 	}
+}
+
+static bool takes_direct(const char *dir)
+{
+	char path[512];
+
+	assert_true(snprintf(path, sizeof path, "%s/direct", dir) < (int)sizeof path);
+	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
+	bool takes = fd >= 0;
+	if (takes)
+		assert_int_equal(close(fd), 0);
+	(void)unlink(path);
+	return takes;
+}
+
+/* Full buffers, and between them what the clock writes, which ends anywhere. */
+static void write_much(struct test_store *t)
+{
+	struct error err;
+	struct store_writer *w = test_writer(t, 1 << 30);
+
+	open_call(w, 1);
+	for (uint64_t i = 0; i < 500; i++) {
+		write_chunks(w, 1, i, i + 1);
+		store_writer_tick(w, (int64_t)i * 2 * NS_PER_MS, HOUR_NS);
+	}
+	test_done(w, 1);
+	assert_int_equal(store_writer_finish(w, &err), RC_OK);
+	check_store(t);
+	assert_int_equal(counter_get(&t->counters, COUNT_DISK_ERRORS), 0);
+}
+
+static void full_buffers_go_past_the_page_cache_in_whole_blocks(void **state)
+{
+	struct test_store t;
+
+	(void)state;
+	test_store_make(&t);
+	if (!takes_direct(t.path)) {
+		test_store_remove(&t);
+		skip();
+	}
+	write_much(&t);
+	test_store_remove(&t);
+	assert_true(disk.direct_bytes > 2 << 20);
+	assert_int_equal(disk.direct_uneven, 0);
+}
+
+static void a_file_system_that_wants_the_page_cache_is_asked_once(void **state)
+{
+	struct test_store t;
+
+	(void)state;
+	test_store_make(&t);
+	disk.direct_refused = true;
+	bool takes = takes_direct(t.path);
+	write_much(&t);
+	test_store_remove(&t);
+	assert_int_equal(disk.direct_asked, takes ? 1 : 0);
 }
 
 static void failing_syncs_are_counted_and_tried_again(void **state)
@@ -445,6 +522,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_slot_is_durable_before_its_records_and_no_synced_block_is_written_again),
 		TEST(writes_that_fail_or_stop_half_way_leave_segments_whole),
+		TEST(full_buffers_go_past_the_page_cache_in_whole_blocks),
+		TEST(a_file_system_that_wants_the_page_cache_is_asked_once),
 		TEST(failing_syncs_are_counted_and_tried_again),
 		TEST(a_full_disk_drops_chunks_keeps_records_and_is_left_behind),
 		TEST(a_disk_full_from_the_start_delays_the_files),
