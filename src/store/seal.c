@@ -164,6 +164,36 @@ void seal_to(uint8_t *out, const uint8_t *in, size_t len, const uint8_t public_k
 	ASSERT(crypto_box_seal(out, in, len, public_key) == 0);
 }
 
+/* crypto_box_seal() with a given pair: its public key, then a box whose nonce is of both public keys. */
+static void box_from(const struct seal_pair *from, const struct seal_box *box, size_t len)
+{
+	uint8_t both[64], nonce[crypto_box_NONCEBYTES];
+
+	memcpy(both, from->public_key, 32);
+	memcpy(both + 32, box->public_key, 32);
+	ASSERT(crypto_generichash(nonce, sizeof nonce, both, sizeof both, NULL, 0) == 0);
+	memcpy(box->out, from->public_key, 32);
+	ASSERT(crypto_box_easy(box->out + 32, box->in, len, nonce, box->public_key,
+			       from->secret_key) == 0);
+}
+
+/* One pair for two different public keys gives two keys that have nothing to do with each other, and two nonces.  For the
+ * same public key twice it would give the same, which must never seal two things. */
+void seal_to_both(const struct seal_box *a, const struct seal_box *b, size_t len)
+{
+	struct seal_pair pair;
+
+	if (memcmp(a->public_key, b->public_key, 32) == 0) {
+		seal_to(a->out, a->in, len, a->public_key);
+		seal_to(b->out, b->in, len, b->public_key);
+		return;
+	}
+	seal_pair_new(&pair);
+	box_from(&pair, a, len);
+	box_from(&pair, b, len);
+	forget_bytes(&pair, sizeof pair);
+}
+
 bool seal_open(uint8_t *out, const uint8_t *in, size_t len, const struct seal_pair *pair)
 {
 	ready();

@@ -44,18 +44,20 @@ void slot_make(uint8_t out[SLOT_BYTES], const struct segment_start *segment, uin
 	       const struct uuid *call, int64_t start_us, const uint8_t audio[KEY_BYTES],
 	       const uint8_t metadata[KEY_BYTES])
 {
-	uint8_t text[BOX_TEXT];
+	uint8_t a[BOX_TEXT], m[BOX_TEXT];
 
 	ASSERT(number < BOX_METADATA);
 	memcpy(out, call->b, 16);
 	put_u64_le(out + 16, (uint64_t)start_us);
-	memcpy(text, audio, KEY_BYTES);
-	binding_put(text + KEY_BYTES, call, &segment->id, number, false);
-	seal_to(out + SLOT_AUDIO_AT, text, sizeof text, segment->audio_public);
-	memcpy(text, metadata, KEY_BYTES);
-	binding_put(text + KEY_BYTES, call, &segment->id, number, true);
-	seal_to(out + SLOT_METADATA_AT, text, sizeof text, segment->metadata_public);
-	forget_bytes(text, sizeof text);
+	memcpy(a, audio, KEY_BYTES);
+	binding_put(a + KEY_BYTES, call, &segment->id, number, false);
+	memcpy(m, metadata, KEY_BYTES);
+	binding_put(m + KEY_BYTES, call, &segment->id, number, true);
+	seal_to_both(&(struct seal_box){ out + SLOT_AUDIO_AT, a, segment->audio_public },
+		     &(struct seal_box){ out + SLOT_METADATA_AT, m, segment->metadata_public },
+		     BOX_TEXT);
+	forget_bytes(a, sizeof a);
+	forget_bytes(m, sizeof m);
 }
 
 bool slot_reseal(uint8_t slot[SLOT_BYTES], const struct uuid *segment, uint32_t number,

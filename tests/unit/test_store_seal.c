@@ -152,6 +152,39 @@ static void sealed_boxes_open_with_their_own_secret_only(void **state)
 	assert_false(seal_open(out, box, sizeof box, &a));
 }
 
+static void two_boxes_open_each_with_its_own_secret_only(void **state)
+{
+	const uint8_t *one = (const uint8_t *)"0123456789", *two = (const uint8_t *)"abcdefghij";
+	struct seal_pair a, b;
+	uint8_t box_a[10 + SEAL_OVERHEAD], box_b[10 + SEAL_OVERHEAD], out[10];
+	uint8_t before[32];
+
+	(void)state;
+	seal_pair_new(&a);
+	seal_pair_new(&b);
+	memset(before, 0, sizeof before);
+	for (int i = 0; i < 3; i++) {
+		seal_to_both(&(struct seal_box){ box_a, one, a.public_key },
+			     &(struct seal_box){ box_b, two, b.public_key }, 10);
+		assert_true(seal_open(out, box_a, sizeof box_a, &a));
+		assert_memory_equal(out, one, 10);
+		assert_true(seal_open(out, box_b, sizeof box_b, &b));
+		assert_memory_equal(out, two, 10);
+		assert_false(seal_open(out, box_a, sizeof box_a, &b));
+		assert_false(seal_open(out, box_b, sizeof box_b, &a));
+		assert_memory_equal(box_a, box_b, 32);
+		assert_memory_not_equal(box_a, before, 32); /* no pair is used again */
+		memcpy(before, box_a, 32);
+	}
+	/* For the same public key they share nothing. */
+	seal_to_both(&(struct seal_box){ box_a, one, a.public_key },
+		     &(struct seal_box){ box_b, two, a.public_key }, 10);
+	assert_memory_not_equal(box_a, box_b, 32);
+	assert_true(seal_open(out, box_a, sizeof box_a, &a));
+	assert_true(seal_open(out, box_b, sizeof box_b, &a));
+	assert_memory_equal(out, two, 10);
+}
+
 static void passphrase_boxes_open_with_the_passphrase_only(void **state)
 {
 	uint8_t box[PASSPHRASE_BOX(32)], secret[32] = { 42 }, out[32];
@@ -309,6 +342,7 @@ int main(void)
 		cmocka_unit_test(public_keys_are_written_as_openssl_reads_them),
 		cmocka_unit_test(base64_is_read_one_way_only),
 		cmocka_unit_test(sealed_boxes_open_with_their_own_secret_only),
+		cmocka_unit_test(two_boxes_open_each_with_its_own_secret_only),
 		cmocka_unit_test(passphrase_boxes_open_with_the_passphrase_only),
 		cmocka_unit_test(recorder_files_come_back_as_written),
 		cmocka_unit_test(a_writer_names_what_is_wrong_with_a_store),
