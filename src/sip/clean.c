@@ -45,8 +45,12 @@ static bool is_control(const uint8_t *p, size_t n)
 void clean_text(char *dst, size_t size, struct span s)
 {
 	const uint8_t *p = (const uint8_t *)s.p;
-	size_t out = 0;
-	for (size_t i = 0; i < s.len;) {
+	size_t out = 0, i = 0;
+
+	/* Nearly all text is printable ASCII from its first byte to its last. */
+	for (; i < s.len && out + 1 < size && p[i] >= 0x20 && p[i] < 0x7f; i++)
+		dst[out++] = s.p[i];
+	while (i < s.len) {
 		size_t n = character(p + i, s.len - i);
 		bool bad = n == 0 || is_control(p + i, n);
 		const void *from = bad ? (const void *)replacement : p + i;
