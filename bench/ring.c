@@ -254,9 +254,10 @@ static void print_result(const struct bench *b, uint32_t calls_at_once)
 {
 	arguments_print_figures(stdout, b->load, calls_at_once);
 	printf(", \"sent\": %" PRIu64 ", \"ring_dropped\": %" PRIu64
-	       ", \"send_seconds\": %.6f, \"late_ms\": %.3f, \"load_cpu_s\": %.6f}\n",
+	       ", \"send_seconds\": %.6f, \"late_ms\": %.3f, \"put_off_seconds\": %.6f, "
+	       "\"load_cpu_s\": %.6f}\n",
 	       b->sent, b->dropped, b->seconds, (double)b->pace.latest_ns / (double)NS_PER_MS,
-	       b->cpu_seconds);
+	       (double)b->pace.lost_ns / (double)NS_PER_S, b->cpu_seconds);
 }
 
 int main(int argc, char **argv)

@@ -16,8 +16,10 @@ enum pace_kind {
 struct pace {
 	enum pace_kind kind;
 	double rate;
-	int64_t began_ns, first_ns; /* by the clock; by the frames */
-	int64_t latest_ns;          /* most that a frame was late */
+	int64_t began_ns,
+		first_ns;  /* by the clock, and later each time it is put off; by the frames */
+	int64_t latest_ns; /* most that a frame was late */
+	int64_t lost_ns;   /* by which all was put off, for the sender had no processor */
 };
 
 /* Sleeps of this thread end when they should. */

@@ -18,6 +18,8 @@ POLICY = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "
 DROPS = ["rtp-refused", "rtp-no-buffer", "rtp-stream-limit", "rtp-oversize", "pen-expired", "pen-full", "pen-old", "pen-held"]
 NEVER = ["to-nobody", "rtp-event", "rtp-event-stored", "rtp-relay-copy", "rtp-excluded", "rtp-duplicate", "rtp-malformed", "rtp-after-end", "rtp-before-start",
          "rtcp", "rtcp-encrypted", "rtcp-malformed", "media-stun", "media-dtls", "media-zrtp", "media-other", "decode-malformed", "decode-other", "sip-malformed", "sip-stray"]
+# Messages that signalling, and calls that a writer, did not keep up with.
+REFUSED = ["signalling-ring-drop", "sip-call-limit"]
 # Stored first, and lost afterwards.
 LOST_LATER = ["frames-in-dropped-chunks", "rtp-cut"]
 
@@ -114,7 +116,7 @@ class Place:
     @staticmethod
     def refused(name, c):
         """Calls that were not followed, or not to their end, because signalling or a writer did not keep up: counted drops too."""
-        counted = {n: c[n] for n in ["signalling-ring-drop", "sip-call-limit"] if c[n]}
+        counted = {n: c[n] for n in REFUSED if c[n]}
         if counted:
             say(f"  {name}: signalling was refused, and counted: {counted}")
         return sum(counted.values())
