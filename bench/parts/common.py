@@ -54,6 +54,25 @@ def measured(argv):
         return Run(use.ru_utime + use.ru_stime, use.ru_utime, use.ru_stime, wall, use.ru_maxrss, {}), out.read()
 
 
+# Touch so many MiB and give them back.
+TOUCH = """
+import contextlib, mmap, sys
+memory = mmap.mmap(-1, int(sys.argv[1]) << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+with contextlib.suppress(OSError):
+    memory.madvise(mmap.MADV_HUGEPAGE)
+for at in range(0, len(memory), mmap.PAGESIZE):
+    memory[at] = 1
+"""
+MEMORY_MIB = 3072  # more than any run touches at once
+
+
+def memory_at_hand():
+    """The host of a virtual machine takes back what is free, and then a page costs its first user 8 us, not 0.2."""
+    with open("/proc/meminfo") as f:
+        free = next(int(line.split()[1]) >> 10 for line in f if line.startswith("MemFree:"))
+    subprocess.run([sys.executable, "-c", TOUCH, str(min(MEMORY_MIB, max(1, free // 2)))], check=True)
+
+
 def warm(path):
     with open(path, "rb", buffering=0) as f:
         while f.read(1 << 22):
