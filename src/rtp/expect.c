@@ -8,7 +8,7 @@
 /* Calls looked at where many expect one endpoint: hostile SDPs may all name the same. */
 #define LOOK_AT_MOST 64
 
-bool expect_table_init(struct expect_table *t, uint32_t max)
+bool expect_table_init(struct expect_table *t, uint32_t max, uint32_t streams)
 {
 	memset(t, 0, sizeof *t);
 	hash_key_draw(&t->key);
@@ -24,7 +24,9 @@ bool expect_table_init(struct expect_table *t, uint32_t max)
 		t->heads[l] = slab_new(sizeof *t->heads[l], t->heads_count);
 		heads = heads && t->heads[l];
 	}
-	return t->at && t->calls && t->call_heads && heads;
+	/* Never full: each holds one at most.  Places that no map has used yet cost nothing. */
+	t->maps = payload_maps_new((uint64_t)max + streams);
+	return t->at && t->calls && t->call_heads && heads && t->maps;
 }
 
 void expect_table_release(struct expect_table *t)
@@ -34,6 +36,7 @@ void expect_table_release(struct expect_table *t)
 	for (int l = 0; l < EXPECT_LISTS; l++)
 		slab_free(t->heads[l], sizeof *t->heads[l], t->heads_count);
 	slab_free(t->call_heads, sizeof *t->call_heads, t->heads_count);
+	intern_free(t->maps);
 }
 
 /* Heads hold index + 1, so that fresh pages say "empty". */
@@ -248,10 +251,10 @@ static void call_put(struct expect_table *t, uint32_t call)
 	t->calls_free = call;
 }
 
-static void take_description(struct expect *x, const struct media_expect *e)
+static void take_description(struct expect_table *t, struct expect *x, const struct media_expect *e)
 {
-	x->payloads_count = e->payloads_count < MEDIA_PAYLOADS ? e->payloads_count : MEDIA_PAYLOADS;
-	memcpy(x->payloads, e->payloads, x->payloads_count * sizeof x->payloads[0]);
+	x->payloads = payload_map_take(t->maps, e->payloads, e->payloads_count);
+	ASSERT(x->payloads != INTERN_NONE);
 	x->ptime_ms = e->ptime_ms;
 	x->protection = e->protection;
 	x->keep_events = e->keep_events;
@@ -280,7 +283,8 @@ void expect_update(struct expect_table *t, uint32_t expect, const struct media_e
 {
 	struct expect *x = &t->at[expect];
 
-	take_description(x, e);
+	intern_drop(t->maps, x->payloads);
+	take_description(t, x, e);
 	drop_rtcp(t, expect);
 	take_rtcp(t, expect, e);
 	if (e->from_ns < x->from_ns)
@@ -310,7 +314,7 @@ uint32_t expect_add(struct expect_table *t, const struct media_expect *e)
 	x->streams_used = x->foreign_used = 0;
 	x->party = e->party != 0;
 	x->from_ns = e->from_ns;
-	take_description(x, e);
+	take_description(t, x, e);
 	take_rtcp(t, n, e);
 	if (x->next_of_call != NONE)
 		t->at[x->next_of_call].prev_of_call = n;
@@ -327,6 +331,7 @@ void expect_remove(struct expect_table *t, uint32_t expect)
 	ASSERT(x->flows == NONE);
 	list_unlink(t, EXPECT_MEDIA, expect);
 	drop_rtcp(t, expect);
+	intern_drop(t->maps, x->payloads);
 	if (x->next_of_call != NONE)
 		t->at[x->next_of_call].prev_of_call = x->prev_of_call;
 	if (x->prev_of_call != NONE)
@@ -343,10 +348,10 @@ const struct media_payload *expect_payload(const struct expect_table *t, uint32_
 					   uint8_t type)
 {
 	const struct expect *x = &t->at[expect];
-	const struct media_payload *p = payload_find(x->payloads, x->payloads_count, type);
+	const struct media_payload *p = payload_map_find(t->maps, x->payloads, type);
 
 	for (uint32_t n = t->calls[x->call].expects; !p && n != NONE; n = t->at[n].next_of_call)
-		p = payload_find(t->at[n].payloads, t->at[n].payloads_count, type);
+		p = payload_map_find(t->maps, t->at[n].payloads, type);
 	return p ? p : payload_static(type);
 }
 

@@ -14,6 +14,7 @@
 #ifndef CALLSPAN_RTP_EXPECT_H
 #define CALLSPAN_RTP_EXPECT_H
 
+#include "base/intern.h"
 #include "rtp/hash.h"
 #include "rtp/rtp.h"
 #include "rtp/slab.h"
@@ -36,9 +37,9 @@ struct expect {
 	bool keep_events, discard, orphan;
 	int64_t from_ns;
 	uint32_t ptime_ms;
-	uint32_t payloads_count;
-	struct media_payload payloads[MEDIA_PAYLOADS];
+	uint32_t payloads; /* held: of the table's maps */
 };
+_Static_assert(sizeof(struct expect) == 112, "there is one a stream");
 
 struct expect_call {
 	uint64_t number;
@@ -55,13 +56,15 @@ struct expect_table {
 	struct expect *at;                          /* owned */
 	struct expect_call *calls;                  /* owned */
 	uint32_t *heads[EXPECT_LISTS], *call_heads; /* owned */
+	struct intern *maps; /* owned: payload maps, which most calls share (payload.h) */
 	struct hash_key key;
 	uint32_t heads_count, max;
 	uint32_t used, free, calls_used, calls_free;
 	uint32_t generation; /* never 0 */
 };
 
-bool expect_table_init(struct expect_table *t, uint32_t max);
+/* For up to `max` expectations; so many streams may hold a payload map beside them. */
+bool expect_table_init(struct expect_table *t, uint32_t max, uint32_t streams);
 void expect_table_release(struct expect_table *t);
 
 /* A call's expectation at an endpoint, or NONE. */

@@ -43,7 +43,7 @@ struct media *media_new(const struct media_config *cfg)
 	ok = supply_init(&m->supply, cfg->buffers, cfg->keep_reserve) && ok;
 	ok = stream_set_init(&m->streams, streams) && ok;
 	ok = ended_init(&m->ended, streams) && ok;
-	ok = expect_table_init(&m->expects, expects) && ok;
+	ok = expect_table_init(&m->expects, expects, streams) && ok;
 	if (!ok || !m->pen) {
 		media_free(m);
 		return NULL;

@@ -4,6 +4,9 @@
  * comfort noise. */
 #include "rtp/payload.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #define DYNAMIC      96 /* the first payload type whose meaning SDP alone tells (RFC 3551, 3) */
 #define EVENT_BYTES  4
 #define EVENT_DIGITS 16 /* events 0 to 15 (RFC 4733, 3.2) */
@@ -31,8 +34,41 @@ static const struct media_payload static_types[] = {
 };
 /* clang-format on */
 
-const struct media_payload *payload_find(const struct media_payload *map, unsigned count,
-					 uint8_t type)
+struct payload_map {
+	uint32_t count;
+	struct media_payload at[MEDIA_PAYLOADS];
+};
+
+struct intern *payload_maps_new(uint64_t max)
+{
+	return max < UINT32_MAX ? intern_new(sizeof(struct payload_map), (uint32_t)max) : NULL;
+}
+
+/* Nothing by chance: no padding, and nothing behind the end of a text. */
+static void copy_plain(struct media_payload *to, const struct media_payload *from)
+{
+	to->type = from->type;
+	to->kind = from->kind;
+	to->channels = from->channels;
+	to->clock_rate = from->clock_rate;
+	memcpy(to->codec, from->codec, strnlen(from->codec, sizeof to->codec - 1));
+	memcpy(to->fmtp, from->fmtp, strnlen(from->fmtp, sizeof to->fmtp - 1));
+}
+
+uint32_t payload_map_take(struct intern *maps, const struct media_payload *payloads, unsigned count)
+{
+	struct payload_map map;
+
+	memset(&map, 0, sizeof map);
+	map.count = count < MEDIA_PAYLOADS ? count : MEDIA_PAYLOADS;
+	for (unsigned i = 0; i < map.count; i++)
+		copy_plain(&map.at[i], &payloads[i]);
+	return intern_take(maps, &map,
+			   offsetof(struct payload_map, at) + map.count * sizeof map.at[0]);
+}
+
+static const struct media_payload *find(const struct media_payload *map, unsigned count,
+					uint8_t type)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (map[i].type == type)
@@ -40,9 +76,15 @@ const struct media_payload *payload_find(const struct media_payload *map, unsign
 	return NULL;
 }
 
+const struct media_payload *payload_map_find(const struct intern *maps, uint32_t map, uint8_t type)
+{
+	const struct payload_map *m = intern_at(maps, map);
+	return find(m->at, m->count, type);
+}
+
 const struct media_payload *payload_static(uint8_t type)
 {
-	return payload_find(static_types, sizeof static_types / sizeof static_types[0], type);
+	return find(static_types, sizeof static_types / sizeof static_types[0], type);
 }
 
 bool payload_is_like_event(const struct rtp_header *h)

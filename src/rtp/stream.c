@@ -186,8 +186,10 @@ void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
 	/* A cut at the end may know of gaps what the count of the lost does not. */
 	r.loss_runs = least(loss_runs(&c->loss), r.lost);
 	r.loss_longest = least(loss_longest(&c->loss), r.lost);
-	memcpy(r.codec, c->codec, sizeof r.codec);
-	memcpy(r.fmtp, c->fmtp, sizeof r.fmtp);
+	if (c->codec) {
+		memcpy(r.codec, c->codec->codec, sizeof r.codec);
+		memcpy(r.fmtp, c->codec->fmtp, sizeof r.fmtp);
+	}
 	memcpy(r.payload_types, c->types, sizeof r.payload_types);
 	r.jitter_ms = s->jitter / 16.0 * 1000.0 / s->clock_rate;
 	r.remote_jitter_ms = c->remote_jitter * 1000.0 / s->clock_rate;
@@ -326,27 +328,29 @@ static inline void note_timing(struct stream *s, const struct chunk_frame *f)
 		s->jitter += (uint32_t)d - ((s->jitter + 8) >> 4);
 }
 
-static void name_codec(struct stream *s, struct stream_cold *c, const struct media_payload *p,
-		       bool by_map)
-{
-	memcpy(c->codec, p->codec, sizeof c->codec);
-	c->codec[sizeof c->codec - 1] = '\0';
-	memcpy(c->fmtp, p->fmtp, sizeof c->fmtp);
-	c->fmtp[sizeof c->fmtp - 1] = '\0';
-	c->channels = p->channels ? p->channels : 1;
-	c->named = by_map;
-	if (p->clock_rate >= 1000 && p->clock_rate <= 1000000)
-		s->clock_rate = p->clock_rate;
-}
-
 static bool is_static(const struct media_payload *p)
 {
 	return p == payload_static(p->type);
 }
 
+/* The stream holds the map, which may outlast the expectation that brought it. */
+static void name_codec(struct media *m, struct stream *s, struct stream_cold *c,
+		       const struct media_payload *p)
+{
+	struct intern *maps = m->expects.maps;
+
+	intern_hold(maps, intern_of(maps, p));
+	intern_drop(maps, intern_of(maps, c->codec));
+	c->codec = p;
+	c->channels = p->channels ? p->channels : 1;
+	c->named = !is_static(p);
+	if (p->clock_rate >= 1000 && p->clock_rate <= 1000000)
+		s->clock_rate = p->clock_rate;
+}
+
 /* Note a payload type that is stored.  The first that is no comfort noise names the codec, and
  * stands first. */
-static void note_type(struct stream *s, struct stream_cold *c, uint8_t type,
+static void note_type(struct media *m, struct stream *s, struct stream_cold *c, uint8_t type,
 		      const struct media_payload *p)
 {
 	bool noise = p && p->kind == PAYLOAD_NOISE;
@@ -358,7 +362,7 @@ static void note_type(struct stream *s, struct stream_cold *c, uint8_t type,
 	if (names) {
 		c->channels = 1;
 		if (p)
-			name_codec(s, c, p, !is_static(p));
+			name_codec(m, s, c, p);
 	}
 	if (c->types_count == sizeof c->types)
 		return;
@@ -381,7 +385,7 @@ void stream_remap(struct media *m, uint32_t stream)
 	const struct media_payload *p =
 		expect_payload(&m->expects, m->flows.at[s->flow].expect, c->types[0]);
 	if (p && p->kind == PAYLOAD_AUDIO)
-		name_codec(s, c, p, !is_static(p));
+		name_codec(m, s, c, p);
 }
 
 const struct media_payload *stream_payload(const struct media *m, const struct stream *s,
@@ -460,7 +464,7 @@ static bool is_event(struct media *m, struct stream *s, struct stream_cold *c,
 
 	if (p ? p->kind == PAYLOAD_EVENT : beside && payload_is_like_event(h))
 		return true;
-	note_type(s, c, type, p);
+	note_type(m, s, c, type, p);
 	if (p && p->kind == PAYLOAD_NOISE) {
 		c->noise++;
 		s->type = STREAM_TYPE_NONE; /* the next is to be counted too */

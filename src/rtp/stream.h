@@ -101,8 +101,8 @@ struct stream_cold {
 	uint8_t types[8];
 	uint8_t channels;
 	uint32_t ptime_ms; /* as the SDP says */
-	char codec[32];
-	char fmtp[64];
+	const struct media_payload
+		*codec;     /* what names it: of a map that is held, or static; NULL: nothing */
 	uint8_t protection; /* enum protection */
 	/* relay.c */
 	bool counted;    /* as a stream begun */

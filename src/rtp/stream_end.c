@@ -129,6 +129,7 @@ void stream_end(struct media *m, uint32_t stream, int64_t until_ns)
 		stream_hand_over(m, stream, true);
 	if (s->distinct > 0 || c->recorded)
 		stream_send_record(m, stream, all ? 0 : until_us);
+	intern_drop(m->expects.maps, intern_of(m->expects.maps, c->codec));
 	f->stream = c->next;
 	c->next = t->free;
 	t->free = stream;
