@@ -15,7 +15,7 @@ bool expect_table_init(struct expect_table *t, uint32_t max, uint32_t streams)
 	t->max = max;
 	t->free = t->calls_free = NONE;
 	t->generation = 1;
-	t->heads_count = hash_size((uint64_t)max * 2);
+	t->heads_count = hash_size(max);
 	t->at = slab_new(sizeof *t->at, max);
 	t->calls = slab_new(sizeof *t->calls, max);
 	t->call_heads = slab_new(sizeof *t->call_heads, t->heads_count);

@@ -37,11 +37,13 @@ static void suspect(struct media *m, uint32_t stream, uint32_t rival)
 {
 	struct stream_cold *c = &m->streams.cold[stream];
 
+	struct stream_rare *r = stream_rare(m, stream);
+
 	c->suspect = true;
-	c->rival = rival;
-	c->rival_number = m->streams.cold[rival].number;
-	c->rival_had = m->streams.at[rival].distinct;
-	c->had = m->streams.at[stream].distinct;
+	r->rival = rival;
+	r->rival_number = m->streams.cold[rival].number;
+	r->rival_had = m->streams.at[rival].distinct;
+	r->had = m->streams.at[stream].distinct;
 }
 
 void foreign_suspect(struct media *m, uint32_t stream, int64_t ts_ns)
@@ -81,10 +83,11 @@ void foreign_judge(struct media *m, uint32_t stream)
 	if (!c->suspect)
 		return;
 	c->suspect = false;
+	const struct stream_rare *r = stream_rare_of(&m->streams, stream);
 	/* From its beginning suspect: however little it said.  Else it must have gone on itself. */
-	bool went_on = c->had == 0 || since(m, stream, c->had) >= GOES_ON;
-	bool same = m->streams.cold[c->rival].number == c->rival_number;
-	if (!went_on || !same || since(m, c->rival, c->rival_had) < GOES_ON)
+	bool went_on = r->had == 0 || since(m, stream, r->had) >= GOES_ON;
+	bool same = m->streams.cold[r->rival].number == r->rival_number;
+	if (!went_on || !same || since(m, r->rival, r->rival_had) < GOES_ON)
 		return;
 	c->foreign = true;
 	count(m->counters, COUNT_STREAMS_FOREIGN);

@@ -225,7 +225,7 @@ static void remark_refused(struct media *m, uint32_t expect)
 	for (uint32_t f = m->expects.at[expect].flows; f != NONE; f = m->flows.links[f].next) {
 		if (m->flows.at[f].stream == NONE)
 			continue;
-		m->streams.cold[m->flows.at[f].stream].dropped++;
+		stream_rare(m, m->flows.at[f].stream)->dropped++;
 		return;
 	}
 }

@@ -82,7 +82,8 @@ static enum likeness compare(struct media *m, uint32_t stream, const struct rtp_
 
 static bool has_number(struct media *m, uint32_t stream, uint16_t number)
 {
-	return sequence_seen(&at(m, stream)->now, &cold(m, stream)->past, number);
+	return sequence_seen(&at(m, stream)->now, &stream_rare_of(&m->streams, stream)->past,
+			     number);
 }
 
 bool relay_has(struct media *m, uint32_t expect, uint32_t ssrc, uint16_t number)
@@ -106,12 +107,12 @@ static void repoint(struct media *m, uint32_t from, uint32_t to, bool alike)
 	uint32_t s;
 
 	while ((s = media_walk_next(m, &w)) != NONE) {
-		if (s == to || at(m, s)->role != STREAM_COPY || cold(m, s)->leader != from)
+		if (s == to || at(m, s)->role != STREAM_COPY || stream_rare(m, s)->leader != from)
 			continue;
-		cold(m, s)->leader = to;
-		cold(m, s)->mergeable = cold(m, s)->mergeable && alike;
-		cold(m, to)->copies++;
-		cold(m, from)->copies--;
+		stream_rare(m, s)->leader = to;
+		stream_rare(m, s)->mergeable = stream_rare(m, s)->mergeable && alike;
+		stream_rare(m, to)->copies++;
+		stream_rare(m, from)->copies--;
 	}
 }
 
@@ -131,7 +132,7 @@ static void change_flows(struct media *m, uint32_t a, uint32_t b)
 /* The leader has this number from a copy: its own packet will be the second. */
 static void note_merged(struct media *m, uint32_t leader, uint16_t number)
 {
-	cold(m, leader)->merged[number % STREAM_MERGED] = UINT32_C(0x10000) | number;
+	stream_rare(m, leader)->merged[number % STREAM_MERGED] = UINT32_C(0x10000) | number;
 }
 
 /* Frames that only the copy has so far are the leader's. */
@@ -148,7 +149,7 @@ static void hand_frames(struct media *m, uint32_t copy, uint32_t leader)
 	chunk_tail(&w, w.frames, &r);
 	while (chunk_reader_next(&r, &f) == RC_OK) {
 		if (pool_left(m->supply.pool) == 0) {
-			cold(m, leader)->dropped++;
+			stream_rare(m, leader)->dropped++;
 			count(m->counters, COUNT_RTP_CUT);
 			continue;
 		}
@@ -164,33 +165,34 @@ static void demote(struct media *m, uint32_t copy, uint32_t leader, enum likenes
 {
 	struct stream *s = at(m, copy);
 	struct stream_cold *c = cold(m, copy), *l = cold(m, leader);
+	struct stream_rare *r = stream_rare(m, copy);
 	bool clear = c->protection == PROTECTION_NONE && l->protection == PROTECTION_NONE;
 	bool alike = like == LIKE_SAME || (like == LIKE_UNKNOWN && clear);
 
 	/* A source that nobody named adds nothing to a party's voice. */
-	c->mergeable = alike && nearness(m, copy) > 0;
+	r->mergeable = alike && nearness(m, copy) > 0;
 	if (s->writer.chunk) {
-		if (c->mergeable && c->chunks == 0)
+		if (r->mergeable && c->chunks == 0)
 			hand_frames(m, copy, leader);
 		else
 			stream_hand_over(m, copy, false);
 	}
 	s->role = STREAM_COPY;
-	c->leader = leader;
+	r->leader = leader;
 	c->suspect = false;
-	l->copies++;
-	repoint(m, copy, leader, c->mergeable);
-	if (c->mergeable && nearness(m, copy) > nearness(m, leader))
+	stream_rare(m, leader)->copies++;
+	repoint(m, copy, leader, r->mergeable);
+	if (r->mergeable && nearness(m, copy) > nearness(m, leader))
 		change_flows(m, copy, leader);
 }
 
 /* A copy goes on by itself, behind what its leader has. */
 static void promote(struct media *m, uint32_t copy)
 {
-	struct stream_cold *c = cold(m, copy);
+	struct stream_rare *c = stream_rare(m, copy);
 	uint32_t leader = c->leader;
 
-	cold(m, leader)->copies--;
+	stream_rare(m, leader)->copies--;
 	c->leader = NONE;
 	at(m, copy)->role = STREAM_WATCH;
 	sequence_follow(&at(m, copy)->now, &c->past, &at(m, leader)->now);
@@ -199,24 +201,24 @@ static void promote(struct media *m, uint32_t copy)
 
 void relay_end(struct media *m, uint32_t stream)
 {
-	struct stream_cold *c = cold(m, stream);
+	const struct stream_rare *r = stream_rare_of(&m->streams, stream);
 
 	if (at(m, stream)->role == STREAM_COPY) {
-		cold(m, c->leader)->copies--;
+		stream_rare(m, r->leader)->copies--;
 		return;
 	}
-	if (c->copies == 0)
+	if (r->copies == 0)
 		return;
 	struct media_walk w = media_walk_all(m, flow_of(m, stream)->expect);
 	uint32_t heir = NONE, s;
 	while ((s = media_walk_next(m, &w)) != NONE)
-		if (at(m, s)->role == STREAM_COPY && cold(m, s)->leader == stream &&
+		if (at(m, s)->role == STREAM_COPY && stream_rare(m, s)->leader == stream &&
 		    (heir == NONE || nearness(m, s) > nearness(m, heir)))
 			heir = s;
 	ASSERT(heir != NONE);
 	promote(m, heir);
-	repoint(m, stream, heir, cold(m, heir)->mergeable);
-	ASSERT(c->copies == 0);
+	repoint(m, stream, heir, stream_rare(m, heir)->mergeable);
+	ASSERT(r->copies == 0);
 }
 
 /* ---- packets ---------------------------------------------------------------------------- */
@@ -300,7 +302,7 @@ void relay_begin(struct media *m, uint32_t stream, const struct rtp_header *h)
 
 static void note_copy(struct media *m, uint32_t leader)
 {
-	cold(m, leader)->relay_copies++;
+	stream_rare(m, leader)->relay_copies++;
 	count(m->counters, COUNT_RTP_RELAY_COPY);
 }
 
@@ -314,7 +316,7 @@ static bool continues(struct media *m, uint32_t leader, uint16_t number)
 static void take_copy(struct media *m, uint32_t copy, const struct datagram *d,
 		      const struct rtp_header *h)
 {
-	struct stream_cold *c = cold(m, copy);
+	const struct stream_rare *c = stream_rare(m, copy);
 	uint32_t leader = c->leader;
 	bool far = !continues(m, leader, h->sequence);
 	int64_t silent = media_since(d->ts_ns / NS_PER_US, at(m, leader)->writer.arrival_us);

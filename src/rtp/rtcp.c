@@ -62,7 +62,9 @@ static uint32_t stream_of(const struct reporter *r, uint32_t ssrc, uint8_t track
 	while ((s = media_walk_next(r->m, &w)) != NONE) {
 		const struct stream_cold *c = &r->m->streams.cold[s];
 		if (r->m->streams.at[s].ssrc == ssrc && c->track == track)
-			return r->m->streams.at[s].role == STREAM_COPY ? c->leader : s;
+			return r->m->streams.at[s].role == STREAM_COPY
+				       ? stream_rare_of(&r->m->streams, s)->leader
+				       : s;
 	}
 	return NONE;
 }

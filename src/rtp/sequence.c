@@ -80,8 +80,8 @@ static void restart(struct numbering *now, struct sequence_past *past, uint16_t 
 	now->seen[1] = 0;
 }
 
-enum sequence_verdict sequence_note_unusual(struct numbering *now, struct sequence_past *past,
-					    uint16_t number, uint64_t *extended)
+enum sequence_verdict sequence_note(struct numbering *now, struct sequence_past *past,
+				    uint16_t number, uint64_t *extended)
 {
 	unsigned ahead = ahead_of(now, number), behind = behind_of(now, number);
 

@@ -46,20 +46,20 @@ static inline void sequence_begin(struct numbering *now, uint16_t first)
 	now->seen[0] = now->seen[1] = 0;
 }
 
-enum sequence_verdict sequence_note_unusual(struct numbering *now, struct sequence_past *past,
-					    uint16_t number, uint64_t *extended);
-
-/* Note one packet; gives its extended number. */
-static inline enum sequence_verdict sequence_note(struct numbering *now, struct sequence_past *past,
-						  uint16_t number, uint64_t *extended)
+/* Note a packet that is due next, and give its extended number.  False: it is another. */
+static inline bool sequence_next(struct numbering *now, uint16_t number, uint64_t *extended)
 {
 	if (UNLIKELY((uint16_t)(number - (uint16_t)now->max) != 1))
-		return sequence_note_unusual(now, past, number, extended);
+		return false;
 	now->seen[1] = now->seen[1] << 1 | now->seen[0] >> 63;
 	now->seen[0] = now->seen[0] << 1 | 1;
 	*extended = ++now->max;
-	return SEQUENCE_AHEAD;
+	return true;
 }
+
+/* Note a packet that is not. */
+enum sequence_verdict sequence_note(struct numbering *now, struct sequence_past *past,
+				    uint16_t number, uint64_t *extended);
 
 /* Has a number come, as far as the window tells? */
 bool sequence_seen(const struct numbering *now, const struct sequence_past *past, uint16_t number);

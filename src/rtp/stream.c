@@ -6,11 +6,10 @@
  *   packet ─► numbering ─► kind ─► jitter, time step ─► open chunk ─► history
  *               '─ duplicate  '─ event
  *
- * How a stream ends is in stream_end.c.
+ * What is told of a stream is in stream_record.c, how it ends in stream_end.c.
  */
 #include "rtp/stream.h"
 
-#include "rtp/foreign.h"
 #include "rtp/media.h"
 #include "rtp/packet.h"
 #include "rtp/payload.h"
@@ -25,19 +24,26 @@
 /* ---- logs --------------------------------------------------------------------------------- */
 
 /* The frames of a chunk that is about to be handed over.  Events are noted as they come. */
-static void log_chunk(const struct media *m, const struct stream *s, struct stream_cold *c)
+static void log_chunk(struct media *m, uint32_t stream)
 {
+	const struct stream *s = &m->streams.at[stream];
+	const struct stream_rare *rare = stream_rare_of(&m->streams, stream);
+	bool events = rare->event_types[0] || rare->event_types[1];
 	struct chunk_reader r;
 	struct rtp_frame f;
 
-	chunk_tail(&s->writer, STREAM_LOG, &r);
+	chunk_tail(&s->writer, SEEN_MOST, &r);
 	while (chunk_reader_next(&r, &f) == RC_OK) {
+		if (r.frames_left >= SEEN_MOST && !events)
+			continue; /* it would give way */
 		const struct media_payload *p =
-			c->noise ? stream_payload(m, s, f.payload_type) : NULL;
-		if (stream_is_event_type(c, f.payload_type))
+			rare->noise ? stream_payload(m, s, f.payload_type) : NULL;
+		if (stream_is_event_type(rare, f.payload_type))
 			continue;
-		stream_note_seen(&c->closed, f.arrival_us, (uint16_t)f.sequence, f.payload_len,
-				 p && p->kind == PAYLOAD_NOISE ? SEEN_NOISE : SEEN_AUDIO);
+		seen_note(
+			&m->streams.cold[stream].closed,
+			&(struct seen){ f.arrival_us, (uint16_t)f.sequence, (uint16_t)f.payload_len,
+					p && p->kind == PAYLOAD_NOISE ? SEEN_NOISE : SEEN_AUDIO });
 	}
 }
 
@@ -47,16 +53,38 @@ bool stream_set_init(struct stream_set *t, uint32_t max)
 {
 	memset(t, 0, sizeof *t);
 	t->max = max;
-	t->free = t->oldest = t->newest = NONE;
+	t->free = t->rare_free = t->oldest = t->newest = NONE;
 	t->at = slab_new(sizeof *t->at, max);
 	t->cold = slab_new(sizeof *t->cold, max);
-	return t->at && t->cold;
+	t->rare = slab_new(sizeof *t->rare, max);
+	return t->at && t->cold && t->rare;
 }
 
 void stream_set_release(struct stream_set *t)
 {
 	slab_free(t->at, sizeof *t->at, t->max);
 	slab_free(t->cold, sizeof *t->cold, t->max);
+	slab_free(t->rare, sizeof *t->rare, t->max);
+}
+
+struct stream_rare *stream_rare(struct media *m, uint32_t stream)
+{
+	struct stream_set *t = &m->streams;
+	uint32_t *n = &t->cold[stream].rare;
+
+	if (*n != NONE)
+		return &t->rare[*n];
+	*n = t->rare_free;
+	if (*n != NONE)
+		t->rare_free = t->rare[*n].next;
+	else
+		*n = t->rare_used++; /* there are as many as streams */
+	struct stream_rare *r = &t->rare[*n];
+	memset(r, 0, sizeof *r);
+	/* So far all packets came in turn. */
+	loss_begin(&r->loss, t->at[stream].now.min);
+	r->leader = r->rival = NONE;
+	return r;
 }
 
 static void open_link(struct stream_set *t, uint32_t stream, int64_t ts_ns)
@@ -116,13 +144,12 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 	s->type = STREAM_TYPE_NONE;
 	s->clock_rate = CLOCK_RATE;
 	sequence_begin(&s->now, h->sequence);
-	loss_begin(&c->loss, s->now.min);
 	/* Sent to a party, it is the other one's voice. */
 	c->track = f->judged ? x->party : !x->party;
 	c->number = (uint16_t)(x->stream_base + x->streams_used++);
 	c->ptime_ms = x->ptime_ms;
 	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0);
-	c->leader = c->rival = NONE;
+	c->rare = NONE;
 	c->first_us = ts_ns / NS_PER_US;
 	c->first_timestamp = h->timestamp;
 	c->first_number = h->sequence;
@@ -132,77 +159,13 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 	return n;
 }
 
-/* ---- records ------------------------------------------------------------------------------ */
-
-static uint64_t call_number(const struct media *m, const struct stream *s)
-{
-	const struct expect *x = &m->expects.at[m->flows.at[s->flow].expect];
-	return m->expects.calls[x->call].number;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
-{
-	const struct stream *s = &m->streams.at[stream];
-	struct stream_cold *c = &m->streams.cold[stream];
-	const struct flow *f = &m->flows.at[s->flow];
-	foreign_judge(m, stream);
-	struct stream_record r = { .call = call_number(m, s),
-				   .stream = c->number,
-				   .track = c->track,
-				   .foreign = c->foreign,
-				   .ssrc = s->ssrc,
-				   .src = f->src,
-				   .dst = f->dst,
-				   .payload_types_count = c->types_count,
-				   .clock_rate = s->clock_rate,
-				   .channels = c->channels ? c->channels : 1,
-				   .packets = s->distinct - c->others,
-				   .bytes = s->bytes,
-				   .late = c->late,
-				   .duplicates = c->duplicates,
-				   .reordered = c->reordered,
-				   .events = c->events,
-				   .cut = c->cut,
-				   .dropped = c->dropped,
-				   .truncated = c->truncated,
-				   .start_us = c->start_us,
-				   .end_us = c->end_us,
-				   .until_us = until_us,
-				   .complete = c->dropped == 0 && c->truncated == 0,
-				   .protection = c->protection,
-				   .relay_copies = c->relay_copies,
-				   .noise = c->noise,
-				   .sender_packets = c->sender_packets,
-				   .reports = c->reports,
-				   .remote_lost = c->remote_lost };
-	uint64_t expected = s->distinct ? sequence_expected(&s->now, &c->past) : 0;
-
-	r.lost = expected > s->distinct ? expected - s->distinct : 0;
-	/* A cut at the end may know of gaps what the count of the lost does not. */
-	r.loss_runs = least(loss_runs(&c->loss), r.lost);
-	r.loss_longest = least(loss_longest(&c->loss), r.lost);
-	if (c->codec) {
-		memcpy(r.codec, c->codec->codec, sizeof r.codec);
-		memcpy(r.fmtp, c->codec->fmtp, sizeof r.fmtp);
-	}
-	memcpy(r.payload_types, c->types, sizeof r.payload_types);
-	r.jitter_ms = s->jitter / 16.0 * 1000.0 / s->clock_rate;
-	r.remote_jitter_ms = c->remote_jitter * 1000.0 / s->clock_rate;
-	r.ptime_ms = c->ptime_ms;
-	if (s->time_step)
-		r.ptime_ms = (uint32_t)(((uint64_t)s->time_step * 1000 + s->clock_rate / 2) /
-					s->clock_rate);
-	c->recorded = true;
-	c->recorded_us = c->end_us;
-	m->cfg.sink.stream(m->cfg.sink.ctx, &r);
-}
-
 /* ---- chunks ------------------------------------------------------------------------------- */
+
+static uint64_t most(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t ab = a > b ? a : b;
+	return ab > c ? ab : c;
+}
 
 void stream_hand_over(struct media *m, uint32_t stream, bool last)
 {
@@ -210,14 +173,13 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last)
 	struct stream_cold *cold = &m->streams.cold[stream];
 	uint32_t frames = s->writer.frames;
 
-	log_chunk(m, s, cold);
+	log_chunk(m, stream);
 	struct chunk *c = chunk_close(&s->writer);
 	open_unlink(&m->streams, stream);
-	if (s->writer.sequence > cold->highest)
-		cold->highest = s->writer.sequence;
-	cold->closed_highest = cold->highest;
+	cold->closed_highest = most(cold->closed_highest, s->writer.sequence,
+				    stream_rare_of(&m->streams, stream)->highest);
 	cold->end_us = s->writer.arrival_us;
-	c->call = call_number(m, s);
+	c->call = stream_call(m, s);
 	c->counter = cold->chunks++;
 	c->stream = cold->number;
 	c->track = cold->track;
@@ -226,7 +188,7 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last)
 		count(m->counters, COUNT_CHUNKS);
 	} else {
 		pool_put(m->supply.pool, c);
-		cold->dropped += frames;
+		stream_rare(m, stream)->dropped += frames;
 		count(m->counters, COUNT_CHUNK_RING_DROP);
 		count_add(m->counters, COUNT_FRAMES_IN_DROPPED_CHUNKS, frames);
 	}
@@ -402,11 +364,11 @@ static inline void measure(struct chunk_frame *f, const struct datagram *d)
 }
 
 /* Count what became of a frame that was to be stored. */
-static inline void note_stored(struct media *m, struct stream_cold *c, const struct chunk_frame *f,
+static inline void note_stored(struct media *m, uint32_t stream, const struct chunk_frame *f,
 			       enum counter as)
 {
 	if (UNLIKELY(f->wire > f->stored)) {
-		c->truncated++;
+		stream_rare(m, stream)->truncated++;
 		count(m->counters, COUNT_RTP_TRUNCATED);
 	}
 	count(m->counters, as);
@@ -416,7 +378,7 @@ static inline void note_stored(struct media *m, struct stream_cold *c, const str
 static void store_event(struct media *m, uint32_t stream, const struct datagram *d,
 			struct chunk_frame *f)
 {
-	struct stream_cold *c = &m->streams.cold[stream];
+	struct stream_rare *r = stream_rare(m, stream);
 	uint8_t type = f->header->payload_type;
 
 	if (!m->expects.at[m->flows.at[m->streams.at[stream].flow].expect].keep_events) {
@@ -424,11 +386,11 @@ static void store_event(struct media *m, uint32_t stream, const struct datagram 
 		return;
 	}
 	measure(f, d);
-	c->event_types[type >> 6] |= UINT64_C(1) << (type & 63);
+	r->event_types[type >> 6] |= UINT64_C(1) << (type & 63);
 	if (store(m, stream, f, d->ts_ns))
-		note_stored(m, c, f, COUNT_RTP_EVENT_STORED);
+		note_stored(m, stream, f, COUNT_RTP_EVENT_STORED);
 	else
-		c->dropped++;
+		r->dropped++;
 }
 
 /* A telephone-event packet.  All packets of one event have its timestamp (RFC 4733, 2.3). */
@@ -436,28 +398,29 @@ static void take_event(struct media *m, uint32_t stream, const struct datagram *
 		       struct chunk_frame *f)
 {
 	const struct stream *s = &m->streams.at[stream];
-	struct stream_cold *c = &m->streams.cold[stream];
+	struct stream_rare *r = stream_rare(m, stream);
 	uint32_t timestamp = f->header->timestamp;
-	bool known = (c->event_count > 0 && c->event_timestamps[0] == timestamp) ||
-		     (c->event_count > 1 && c->event_timestamps[1] == timestamp);
+	bool known = (r->event_count > 0 && r->event_timestamps[0] == timestamp) ||
+		     (r->event_count > 1 && r->event_timestamps[1] == timestamp);
 
 	if (!known) {
-		c->event_timestamps[1] = c->event_timestamps[0];
-		c->event_timestamps[0] = timestamp;
-		c->event_count = c->event_count ? 2 : 1;
-		c->events++;
+		r->event_timestamps[1] = r->event_timestamps[0];
+		r->event_timestamps[0] = timestamp;
+		r->event_count = r->event_count ? 2 : 1;
+		r->events++;
 	}
-	c->others++;
-	stream_note_seen(&c->aside, f->arrival_us, f->header->sequence, 0,
-			 known ? SEEN_EVENT : SEEN_NEW_EVENT);
+	r->others++;
+	seen_note(&r->aside, &(struct seen){ f->arrival_us, f->header->sequence, 0,
+					     known ? SEEN_EVENT : SEEN_NEW_EVENT });
 	media_alive(m, m->expects.at[m->flows.at[s->flow].expect].call, d->ts_ns);
 	store_event(m, stream, d, f);
 }
 
 /* The payload type is not that of the packet before: an event? */
-static bool is_event(struct media *m, struct stream *s, struct stream_cold *c,
-		     const struct rtp_header *h)
+static bool is_event(struct media *m, uint32_t stream, const struct rtp_header *h)
 {
+	struct stream *s = &m->streams.at[stream];
+	struct stream_cold *c = &m->streams.cold[stream];
 	uint8_t type = h->payload_type;
 	const struct media_payload *p = stream_payload(m, s, type);
 	bool beside = c->types_count > 0 && !memchr(c->types, type, c->types_count);
@@ -466,7 +429,7 @@ static bool is_event(struct media *m, struct stream *s, struct stream_cold *c,
 		return true;
 	note_type(m, s, c, type, p);
 	if (p && p->kind == PAYLOAD_NOISE) {
-		c->noise++;
+		stream_rare(m, stream)->noise++;
 		s->type = STREAM_TYPE_NONE; /* the next is to be counted too */
 	}
 	return false;
@@ -475,25 +438,26 @@ static bool is_event(struct media *m, struct stream *s, struct stream_cold *c,
 static void take_reordered(struct media *m, uint32_t stream, const struct chunk_frame *f)
 {
 	const struct stream *s = &m->streams.at[stream];
-	struct stream_cold *c = &m->streams.cold[stream];
+	struct stream_rare *r = stream_rare(m, stream);
 
 	if (s->writer.chunk && is_over(&s->writer, f->arrival_us))
 		stream_hand_over(m, stream, false);
-	if (s->writer.sequence > c->highest)
-		c->highest = s->writer.sequence;
-	c->reordered++;
-	stream_note_seen(&c->aside, f->arrival_us, (uint16_t)f->sequence, 0, SEEN_REORDERED);
+	if (s->writer.sequence > r->highest)
+		r->highest = s->writer.sequence;
+	r->reordered++;
+	seen_note(&r->aside,
+		  &(struct seen){ f->arrival_us, (uint16_t)f->sequence, 0, SEEN_REORDERED });
 	count(m->counters, COUNT_RTP_REORDERED);
-	if (f->sequence < c->closed_highest) {
-		c->late++;
+	if (f->sequence < m->streams.cold[stream].closed_highest) {
+		r->late++;
 		count(m->counters, COUNT_RTP_LATE);
 	}
 }
 
 /* A number that came by a relay's copy before is no duplicate, but the other of the two. */
-static bool was_merged(struct stream_cold *c, uint16_t number)
+static bool was_merged(struct stream_rare *r, uint16_t number)
 {
-	uint32_t *merged = &c->merged[number % STREAM_MERGED];
+	uint32_t *merged = &r->merged[number % STREAM_MERGED];
 
 	if (*merged != (UINT32_C(0x10000) | number))
 		return false;
@@ -501,49 +465,60 @@ static bool was_merged(struct stream_cold *c, uint16_t number)
 	return true;
 }
 
-static void take_duplicate(struct media *m, struct stream_cold *c, int64_t arrival_us,
-			   uint16_t number)
+static void take_duplicate(struct media *m, uint32_t stream, int64_t arrival_us, uint16_t number)
 {
-	if (was_merged(c, number)) {
-		c->relay_copies++;
+	struct stream_rare *r = stream_rare(m, stream);
+
+	if (was_merged(r, number)) {
+		r->relay_copies++;
 		count(m->counters, COUNT_RTP_RELAY_COPY);
 		return;
 	}
-	c->duplicates++;
-	stream_note_seen(&c->aside, arrival_us, number, 0, SEEN_DUPLICATE);
+	r->duplicates++;
+	seen_note(&r->aside, &(struct seen){ arrival_us, number, 0, SEEN_DUPLICATE });
 	count(m->counters, COUNT_RTP_DUPLICATE);
 }
 
-/* Which numbers have not come, now that one came out of turn.  `before`: the highest until then. */
-static void note_loss(struct stream_cold *c, enum sequence_verdict verdict, uint64_t sequence,
-		      uint64_t before)
+/* A packet out of turn: which numbers have not come, or have after all? */
+static enum sequence_verdict number_unusual(struct media *m, uint32_t stream, uint16_t number,
+					    uint64_t *sequence)
 {
+	struct stream_rare *r = stream_rare(m, stream);
+	struct numbering *now = &m->streams.at[stream].now;
+	uint64_t before = now->max;
+	enum sequence_verdict verdict = sequence_note(now, &r->past, number, sequence);
+
 	if (verdict == SEQUENCE_GAP)
-		loss_gap(&c->loss, sequence, sequence - before);
+		loss_gap(&r->loss, *sequence, *sequence - before);
 	else if (verdict == SEQUENCE_REORDERED)
-		loss_late(&c->loss, sequence);
-	else
-		loss_begin(&c->loss, sequence);
+		loss_late(&r->loss, *sequence);
+	else if (verdict == SEQUENCE_RESTART)
+		loss_begin(&r->loss, *sequence);
+	return verdict;
+}
+
+/* Note a packet's number, and give it extended. */
+static inline enum sequence_verdict number(struct media *m, uint32_t stream, uint16_t number,
+					   uint64_t *sequence)
+{
+	if (LIKELY(sequence_next(&m->streams.at[stream].now, number, sequence)))
+		return SEQUENCE_AHEAD;
+	return number_unusual(m, stream, number, sequence);
 }
 
 void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		 const struct rtp_header *h)
 {
 	struct stream *s = &m->streams.at[stream];
-	struct stream_cold *c = &m->streams.cold[stream];
 	struct chunk_frame f = { .arrival_us = d->ts_ns / NS_PER_US, .header = h };
-	uint64_t before = s->now.max;
-	enum sequence_verdict verdict = sequence_note(&s->now, &c->past, h->sequence, &f.sequence);
+	enum sequence_verdict verdict = number(m, stream, h->sequence, &f.sequence);
 
-	if (UNLIKELY(verdict != SEQUENCE_AHEAD)) {
-		if (verdict == SEQUENCE_DUPLICATE) {
-			take_duplicate(m, c, f.arrival_us, h->sequence);
-			return;
-		}
-		note_loss(c, verdict, f.sequence, before);
+	if (UNLIKELY(verdict == SEQUENCE_DUPLICATE)) {
+		take_duplicate(m, stream, f.arrival_us, h->sequence);
+		return;
 	}
 	s->distinct++;
-	if (UNLIKELY(h->payload_type != s->type) && is_event(m, s, c, h)) {
+	if (UNLIKELY(h->payload_type != s->type) && is_event(m, stream, h)) {
 		take_event(m, stream, d, &f);
 		return;
 	}
@@ -554,12 +529,13 @@ void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		note_timing(s, &f);
 	s->bytes += h->payload_len;
 	if (UNLIKELY(!store(m, stream, &f, d->ts_ns))) {
-		c->dropped++;
-		stream_note_seen(&c->aside, f.arrival_us, h->sequence, h->payload_len,
-				 SEEN_DROPPED);
+		struct stream_rare *r = stream_rare(m, stream);
+		r->dropped++;
+		seen_note(&r->aside, &(struct seen){ f.arrival_us, h->sequence,
+						     (uint16_t)h->payload_len, SEEN_DROPPED });
 		return;
 	}
-	note_stored(m, c, &f, COUNT_RTP_STORED);
+	note_stored(m, stream, &f, COUNT_RTP_STORED);
 }
 
 /* What makes a header of a frame read back. */
@@ -581,24 +557,20 @@ static struct rtp_header header_of(const struct stream *s, const struct rtp_fram
 void stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *from)
 {
 	struct stream *s = &m->streams.at[stream];
-	struct stream_cold *c = &m->streams.cold[stream];
 	struct rtp_header h = header_of(s, from);
 	struct chunk_frame f = { .arrival_us = from->arrival_us, .header = &h };
-	uint64_t before = s->now.max;
-	enum sequence_verdict verdict = sequence_note(&s->now, &c->past, h.sequence, &f.sequence);
 
-	if (verdict == SEQUENCE_DUPLICATE)
+	if (number(m, stream, h.sequence, &f.sequence) == SEQUENCE_DUPLICATE)
 		return;
-	if (verdict != SEQUENCE_AHEAD)
-		note_loss(c, verdict, f.sequence, before);
 	s->distinct++;
-	if (is_event(m, s, c, &h))
-		c->others++;
+	if (is_event(m, stream, &h))
+		stream_rare(m, stream)->others++;
 	else
 		s->bytes += h.payload_len;
 	f.stored = h.extra_len + h.payload_len + h.padding_len;
 	f.wire = from->wire_len;
-	c->truncated += f.wire > f.stored;
+	if (f.wire > f.stored)
+		stream_rare(m, stream)->truncated++;
 	if (!store(m, stream, &f, from->arrival_us * NS_PER_US))
-		c->dropped++;
+		stream_rare(m, stream)->dropped++;
 }

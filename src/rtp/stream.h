@@ -3,10 +3,10 @@
 /* stream.h: one sender's packets on one flow: order, duplicates, jitter, and its open chunk.
  *
  * A stream is what every packet touches, so it is laid out by how often: two cache lines for each
- * packet, and apart from them what chunks and the unusual need.  Two short logs let the end of a
- * call be exact: of the last frames of closed chunks, and of the last packets that were not stored.
- * What came after the end is taken back out of the figures with them, even where its chunk has been
- * handed over.
+ * packet, apart from them what chunks need, and apart from both what most streams never do.  Two short
+ * logs let the end of a call be exact: of the last frames of closed chunks, and of the last packets that
+ * were not stored.  What came after the end is taken back out of the figures with them, even where its
+ * chunk has been handed over.
  *
  * One thread owns all streams.  They are made at start; none is ever allocated.
  */
@@ -17,9 +17,9 @@
 #include "rtp/flow.h"
 #include "rtp/loss.h"
 #include "rtp/rtp.h"
+#include "rtp/seen.h"
 #include "rtp/sequence.h"
 
-#define STREAM_LOG       16 /* packets */
 #define STREAM_MERGED    16 /* packets taken from a relay's copy that are remembered */
 #define STREAM_TYPE_NONE 0xff
 
@@ -51,82 +51,74 @@ struct stream {
 };
 _Static_assert(sizeof(struct stream) == 128, "two cache lines, fetched as a pair");
 
-/* What was counted of a packet. */
-enum seen_kind {
-	SEEN_AUDIO,     /* of a closed chunk */
-	SEEN_NOISE,     /* the same */
-	SEEN_REORDERED, /* counted as that, whatever else */
-	SEEN_DUPLICATE,
-	SEEN_EVENT,
-	SEEN_NEW_EVENT,
-	SEEN_DROPPED
-};
-
-/* The last packets of some kinds. */
-struct stream_log {
-	int64_t arrival_us[STREAM_LOG];
-	uint16_t number[STREAM_LOG], payload_len[STREAM_LOG];
-	uint8_t kind[STREAM_LOG]; /* enum seen_kind */
-	uint32_t count;           /* of all there were; the place is count % STREAM_LOG */
-};
-
-/* What is needed when chunks open and close, and for what is unusual. */
+/* What chunks need when they open and close, and what is known of every stream. */
 struct stream_cold {
-	uint32_t next;         /* of the flow's streams; of the free ones */
-	uint32_t newer, older; /* of the streams with an open chunk */
-	bool open;             /* it is among those */
-	bool named;            /* the codec's name came from a map */
-	bool recorded;         /* a record has been sent */
+	uint32_t next;           /* of the flow's streams; of the free ones */
+	uint32_t newer, older;   /* of the streams with an open chunk */
+	uint32_t rare;           /* NONE: nothing rare has happened */
+	uint64_t chunks;         /* counter of the next chunk */
+	int64_t opened_ns;       /* when the open chunk was begun */
+	int64_t recorded_us;     /* when the last record was sent, by arrivals */
+	int64_t first_us;        /* first packet */
+	int64_t start_us;        /* first audio frame (0: none yet) */
+	int64_t end_us;          /* last audio frame of those kept */
+	uint64_t closed_highest; /* highest number stored, over chunks that are closed */
+	const struct media_payload
+		*codec; /* what names it: of a map that is held, or static; NULL: nothing */
+	uint32_t first_timestamp; /* of the first packet */
+	uint16_t first_number;    /* its sequence number */
+	uint16_t number;          /* stream number in the call */
+	uint32_t ptime_ms;        /* as the SDP says */
 	uint8_t track;
-	uint16_t number;            /* stream number in the call */
-	uint64_t chunks;            /* counter of the next chunk */
-	int64_t opened_ns;          /* when the open chunk was begun */
-	int64_t recorded_us;        /* when the last record was sent, by arrivals */
-	int64_t first_us, start_us; /* first packet; first audio frame (0: none yet) */
-	int64_t end_us;             /* last audio frame of those kept */
-	uint32_t first_timestamp;   /* of the first packet */
-	uint16_t first_number;      /* its sequence number */
-	uint64_t highest;           /* highest number stored before the newest */
-	uint64_t closed_highest;    /* the same, over chunks that are closed */
+	uint8_t protection; /* enum protection */
+	uint8_t channels;
+	uint8_t types_count;
+	uint8_t types[8];
+	bool open : 1;     /* it is among those with an open chunk */
+	bool named : 1;    /* the codec's name came from a map */
+	bool recorded : 1; /* a record has been sent */
+	bool counted : 1;  /* as a stream begun (relay.c) */
+	bool foreign : 1, suspect : 1;
+	/* rtcp.c */
+	bool said_bye : 1;
+	uint32_t last_report; /* a mirrored copy of it is none more */
+	uint64_t reports;
+	uint32_t sender_packets, remote_lost, remote_jitter;
+	struct seen_log closed; /* frames of closed chunks */
+};
+_Static_assert(sizeof(struct stream_cold) == 296, "each stream has one");
+
+/* What only some streams need: where packets come out of turn, twice, or not to be stored. */
+struct stream_rare {
+	uint32_t next;    /* of the free ones */
+	uint64_t highest; /* number stored before the newest, when a packet came out of turn */
 	struct sequence_past past;
-	struct stream_log closed; /* frames of closed chunks */
-	struct stream_log aside;  /* packets not stored, and those reordered */
 	struct loss loss;
-	uint64_t others; /* distinct packets that are no audio: events */
+	struct seen_log aside; /* packets not stored, and those reordered */
+	uint64_t others;       /* distinct packets that are no audio: events */
 	uint64_t late, duplicates, reordered, events, dropped, truncated, cut, noise;
 	uint64_t event_types[2];      /* bits: payload types stored that are events */
 	uint32_t event_timestamps[2]; /* the last two events */
 	uint8_t event_count;          /* how many of those are set */
-	uint8_t types_count;
-	uint8_t types[8];
-	uint8_t channels;
-	uint32_t ptime_ms; /* as the SDP says */
-	const struct media_payload
-		*codec;     /* what names it: of a map that is held, or static; NULL: nothing */
-	uint8_t protection; /* enum protection */
 	/* relay.c */
-	bool counted;    /* as a stream begun */
 	bool mergeable;  /* a copy's packets may stand in for those its leader lacks */
 	uint32_t leader; /* of a copy */
 	uint32_t copies; /* streams that are copies of this one */
 	uint64_t relay_copies;
 	uint32_t merged[STREAM_MERGED]; /* numbers that came by a copy first, | 0x10000; 0: none */
 	/* foreign.c */
-	bool foreign, suspect;
-	bool said_bye;  /* RTCP */
 	uint32_t rival; /* the stream that a suspect is beside */
 	uint16_t rival_number;
 	uint64_t rival_had, had; /* packets of both when the suspicion arose */
-	/* rtcp.c */
-	uint64_t reports;
-	uint32_t sender_packets, remote_lost, remote_jitter;
-	uint32_t last_report; /* a mirrored copy of it is none more */
 };
 
 struct stream_set {
 	struct stream *at;        /* owned */
 	struct stream_cold *cold; /* owned */
+	struct stream_rare
+		*rare; /* owned; as many, on pages that cost nothing until they are needed */
 	uint32_t max, used, free, live;
+	uint32_t rare_used, rare_free;
 	uint32_t oldest, newest; /* streams with an open chunk, in the order they were opened */
 };
 
@@ -162,23 +154,25 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last);
 /* The open chunk goes back to the pool, as if it had never been. */
 void stream_drop_chunk(struct media *m, uint32_t stream);
 void stream_send_record(struct media *m, uint32_t stream, int64_t until_us);
+/* The number of its call. */
+uint64_t stream_call(const struct media *m, const struct stream *s);
 /* What a payload type is to a stream; NULL: nobody knows. */
 const struct media_payload *stream_payload(const struct media *m, const struct stream *s,
 					   uint8_t type);
-static inline bool stream_is_event_type(const struct stream_cold *c, uint8_t type)
+
+/* What is rare of a stream, to be changed; begun if it has none.  Before its numbering changes: by that it is begun. */
+struct stream_rare *stream_rare(struct media *m, uint32_t stream);
+
+/* The same to be read: zeros where there is none. */
+static inline const struct stream_rare *stream_rare_of(const struct stream_set *t, uint32_t stream)
 {
-	return c->event_types[type >> 6 & 1] >> (type & 63) & 1;
+	static const struct stream_rare none;
+	return t->cold[stream].rare == NONE ? &none : &t->rare[t->cold[stream].rare];
 }
 
-static inline void stream_note_seen(struct stream_log *log, int64_t arrival_us, uint16_t number,
-				    uint32_t payload_len, enum seen_kind kind)
+static inline bool stream_is_event_type(const struct stream_rare *r, uint8_t type)
 {
-	uint32_t at = log->count++ % STREAM_LOG;
-
-	log->arrival_us[at] = arrival_us;
-	log->number[at] = number;
-	log->payload_len[at] = (uint16_t)payload_len;
-	log->kind[at] = (uint8_t)kind;
+	return r->event_types[type >> 6 & 1] >> (type & 63) & 1;
 }
 
 #endif

@@ -8,16 +8,16 @@
 #include "rtp/media.h"
 #include "rtp/relay.h"
 
-static uint32_t log_entries(const struct stream_log *log)
-{
-	return log->count < STREAM_LOG ? log->count : STREAM_LOG;
-}
-
 struct cutting {
 	struct media *m;
+	uint32_t stream;
 	struct stream *s;
-	struct stream_cold *c;
 };
+
+static struct stream_rare *rare_of(const struct cutting *cut)
+{
+	return stream_rare(cut->m, cut->stream);
+}
 
 /* A stored frame that came after the end. */
 static void uncount_audio(const struct cutting *cut, uint16_t number, uint32_t payload_len)
@@ -25,7 +25,7 @@ static void uncount_audio(const struct cutting *cut, uint16_t number, uint32_t p
 	sequence_undo(&cut->s->now, number);
 	cut->s->distinct--;
 	cut->s->bytes -= payload_len;
-	cut->c->cut++;
+	rare_of(cut)->cut++;
 	count(cut->m->counters, COUNT_RTP_CUT);
 }
 
@@ -33,58 +33,63 @@ static void cut_frame(void *ctx, const struct rtp_frame *f)
 {
 	const struct cutting *cut = ctx;
 	const struct media_payload *p = stream_payload(cut->m, cut->s, f->payload_type);
+	struct stream_rare *r = rare_of(cut);
 
 	if (f->wire_len > f->extra_len + f->payload_len + f->padding_len)
-		cut->c->truncated--;
-	if (stream_is_event_type(cut->c, f->payload_type)) {
+		r->truncated--;
+	if (stream_is_event_type(r, f->payload_type)) {
 		/* The rest of it stands in the log of what is no audio. */
-		cut->c->cut++;
+		r->cut++;
 		count(cut->m->counters, COUNT_RTP_CUT);
 		return;
 	}
-	cut->c->noise -= p && p->kind == PAYLOAD_NOISE;
+	r->noise -= p && p->kind == PAYLOAD_NOISE;
 	uncount_audio(cut, (uint16_t)f->sequence, f->payload_len);
 }
 
 /* What else was counted of a packet that came after the end. */
-static void uncount_aside(const struct cutting *cut, enum seen_kind kind, uint16_t number,
-			  uint32_t payload_len)
+static void uncount_aside(const struct cutting *cut, const struct seen *e)
 {
-	struct stream_cold *c = cut->c;
+	struct stream_rare *r = rare_of(cut);
 
-	if (kind == SEEN_DUPLICATE || kind == SEEN_REORDERED) {
-		c->duplicates -= kind == SEEN_DUPLICATE;
-		c->reordered -= kind == SEEN_REORDERED;
+	if (e->kind == SEEN_DUPLICATE || e->kind == SEEN_REORDERED) {
+		r->duplicates -= e->kind == SEEN_DUPLICATE;
+		r->reordered -= e->kind == SEEN_REORDERED;
 		return;
 	}
-	sequence_undo(&cut->s->now, number);
+	sequence_undo(&cut->s->now, e->number);
 	cut->s->distinct--;
-	if (kind == SEEN_DROPPED) {
-		cut->s->bytes -= payload_len;
-		c->dropped--;
+	if (e->kind == SEEN_DROPPED) {
+		cut->s->bytes -= e->payload_len;
+		r->dropped--;
 		return;
 	}
-	c->others--;
-	c->events -= kind == SEEN_NEW_EVENT;
+	r->others--;
+	r->events -= e->kind == SEEN_NEW_EVENT;
 }
 
 /* Take back what the logs say came after until_us.  Gives the arrival of the newest closed frame
  * that did not, or until_us when the log does not reach back so far. */
 static int64_t cut_logs(const struct cutting *cut, int64_t until_us)
 {
-	const struct stream_log *closed = &cut->c->closed, *aside = &cut->c->aside;
+	const struct stream_set *t = &cut->m->streams;
 	int64_t kept_us = INT64_MIN;
 
-	for (uint32_t i = 0; i < log_entries(aside); i++)
-		if (aside->arrival_us[i] > until_us)
-			uncount_aside(cut, (enum seen_kind)aside->kind[i], aside->number[i],
-				      aside->payload_len[i]);
-	for (uint32_t i = 0; i < log_entries(closed); i++) {
-		if (closed->arrival_us[i] > until_us) {
-			cut->c->noise -= closed->kind[i] == SEEN_NOISE;
-			uncount_audio(cut, closed->number[i], closed->payload_len[i]);
-		} else if (closed->arrival_us[i] > kept_us) {
-			kept_us = closed->arrival_us[i];
+	for (unsigned i = 0; i < SEEN_MOST; i++) {
+		struct seen e = seen_get(&stream_rare_of(t, cut->stream)->aside, i);
+		if (e.kind != SEEN_FORGOTTEN && e.arrival_us > until_us)
+			uncount_aside(cut, &e);
+	}
+	for (unsigned i = 0; i < SEEN_MOST; i++) {
+		struct seen e = seen_get(&t->cold[cut->stream].closed, i);
+		if (e.kind == SEEN_FORGOTTEN)
+			continue;
+		if (e.arrival_us > until_us) {
+			if (e.kind == SEEN_NOISE)
+				rare_of(cut)->noise--;
+			uncount_audio(cut, e.number, e.payload_len);
+		} else if (e.arrival_us > kept_us) {
+			kept_us = e.arrival_us;
 		}
 	}
 	return kept_us == INT64_MIN ? until_us : kept_us;
@@ -96,7 +101,7 @@ static void cut_tail(struct media *m, uint32_t stream, int64_t until_us)
 {
 	struct stream *s = &m->streams.at[stream];
 	struct stream_cold *c = &m->streams.cold[stream];
-	struct cutting cut = { m, s, c };
+	struct cutting cut = { m, stream, s };
 	bool over = s->writer.arrival_us > until_us;
 
 	if (over && s->writer.chunk) {
@@ -108,7 +113,8 @@ static void cut_tail(struct media *m, uint32_t stream, int64_t until_us)
 	int64_t kept_us = cut_logs(&cut, until_us);
 	c->end_us = over ? kept_us : s->writer.arrival_us;
 	sequence_settle(&s->now);
-	loss_cut(&c->loss, s->now.max);
+	if (c->rare != NONE)
+		loss_cut(&stream_rare(m, stream)->loss, s->now.max);
 }
 
 void stream_end(struct media *m, uint32_t stream, int64_t until_ns)
@@ -130,6 +136,10 @@ void stream_end(struct media *m, uint32_t stream, int64_t until_ns)
 	if (s->distinct > 0 || c->recorded)
 		stream_send_record(m, stream, all ? 0 : until_us);
 	intern_drop(m->expects.maps, intern_of(m->expects.maps, c->codec));
+	if (c->rare != NONE) {
+		t->rare[c->rare].next = t->rare_free;
+		t->rare_free = c->rare;
+	}
 	f->stream = c->next;
 	c->next = t->free;
 	t->free = stream;

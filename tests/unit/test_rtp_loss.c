@@ -25,6 +25,10 @@ static struct run run_from(uint16_t first)
 static void note(struct run *r, unsigned number)
 {
 	uint64_t before = r->now.max, extended;
+	if (sequence_next(&r->now, (uint16_t)number, &extended)) {
+		r->distinct++;
+		return;
+	}
 	switch (sequence_note(&r->now, &r->past, (uint16_t)number, &extended)) {
 	case SEQUENCE_GAP: loss_gap(&r->loss, extended, extended - before); break;
 	case SEQUENCE_REORDERED: loss_late(&r->loss, extended); break;

@@ -21,7 +21,10 @@ static struct run run_from(uint16_t first)
 
 static enum sequence_verdict note(struct run *r, unsigned number)
 {
-	enum sequence_verdict v = sequence_note(&r->now, &r->past, (uint16_t)number, &r->last);
+	enum sequence_verdict v =
+		sequence_next(&r->now, (uint16_t)number, &r->last)
+			? SEQUENCE_AHEAD
+			: sequence_note(&r->now, &r->past, (uint16_t)number, &r->last);
 	if (v != SEQUENCE_DUPLICATE)
 		r->distinct++;
 	return v;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* seen.c: see seen.h.  Runs on the capture thread. */
+#include "rtp/seen.h"
+
+/* Packet times are what hostile files choose: no difference may overflow. */
+static bool offset_from(int64_t anchor_us, int64_t arrival_us, int32_t *offset_us)
+{
+	int64_t d;
+	if (__builtin_sub_overflow(arrival_us, anchor_us, &d) || d < INT32_MIN || d > INT32_MAX)
+		return false;
+	*offset_us = (int32_t)d;
+	return true;
+}
+
+static void move_anchor(struct seen_log *l, int64_t to_us)
+{
+	for (unsigned i = 0; i < SEEN_MOST; i++) {
+		int64_t arrival_us = l->anchor_us + l->offset_us[i];
+		if (l->kind[i] != SEEN_FORGOTTEN &&
+		    offset_from(to_us, arrival_us, &l->offset_us[i]))
+			continue;
+		l->kind[i] = SEEN_FORGOTTEN;
+		l->offset_us[i] = 0;
+	}
+	l->anchor_us = to_us;
+}
+
+void seen_note(struct seen_log *l, const struct seen *s)
+{
+	int32_t offset_us;
+	unsigned at = l->next;
+
+	if (!offset_from(l->anchor_us, s->arrival_us, &offset_us)) {
+		move_anchor(l, s->arrival_us);
+		offset_us = 0;
+	}
+	l->offset_us[at] = offset_us;
+	l->number[at] = s->number;
+	l->payload_len[at] = s->payload_len;
+	l->kind[at] = (uint8_t)s->kind;
+	l->next = (uint8_t)((at + 1) % SEEN_MOST);
+}
