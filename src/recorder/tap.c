@@ -96,7 +96,7 @@ enum rc tap_init(struct tap *t, const struct options *o, unsigned thread_no, uns
 		return rc;
 	struct media_config cfg = {
 		.max_streams = (uint32_t)o->max_streams,
-		.max_expects = (uint32_t)o->max_calls * 4,
+		.max_expects = (uint32_t)o->max_calls * MEDIA_EXPECTS,
 		.buffers = pressure_buffers(o, threads),
 		.keep_reserve = owner->keep_reserve,
 		.pen_bytes = (size_t)o->pen_mib << 20,

@@ -34,11 +34,6 @@ static const struct media_payload static_types[] = {
 };
 /* clang-format on */
 
-struct payload_map {
-	uint32_t count;
-	struct media_payload at[MEDIA_PAYLOADS];
-};
-
 struct intern *payload_maps_new(uint64_t max)
 {
 	return max < UINT32_MAX ? intern_new(sizeof(struct payload_map), (uint32_t)max) : NULL;
@@ -47,6 +42,7 @@ struct intern *payload_maps_new(uint64_t max)
 /* Nothing by chance: no padding, and nothing behind the end of a text. */
 static void copy_plain(struct media_payload *to, const struct media_payload *from)
 {
+	memset(to, 0, sizeof *to);
 	to->type = from->type;
 	to->kind = from->kind;
 	to->channels = from->channels;
@@ -59,12 +55,16 @@ uint32_t payload_map_take(struct intern *maps, const struct media_payload *paylo
 {
 	struct payload_map map;
 
-	memset(&map, 0, sizeof map);
 	map.count = count < MEDIA_PAYLOADS ? count : MEDIA_PAYLOADS;
 	for (unsigned i = 0; i < map.count; i++)
 		copy_plain(&map.at[i], &payloads[i]);
 	return intern_take(maps, &map,
 			   offsetof(struct payload_map, at) + map.count * sizeof map.at[0]);
+}
+
+const struct payload_map *payload_map_at(const struct intern *maps, uint32_t map)
+{
+	return intern_at(maps, map);
 }
 
 static const struct media_payload *find(const struct media_payload *map, unsigned count,
@@ -78,7 +78,7 @@ static const struct media_payload *find(const struct media_payload *map, unsigne
 
 const struct media_payload *payload_map_find(const struct intern *maps, uint32_t map, uint8_t type)
 {
-	const struct payload_map *m = intern_at(maps, map);
+	const struct payload_map *m = payload_map_at(maps, map);
 	return find(m->at, m->count, type);
 }
 

@@ -4,14 +4,8 @@
 #ifndef CALLSPAN_RTP_PAYLOAD_H
 #define CALLSPAN_RTP_PAYLOAD_H
 
-#include "base/intern.h"
 #include "rtp/rtp.h"
 
-/* A set of maps, for up to `max` different ones. */
-struct intern *payload_maps_new(uint64_t max);
-/* Hold a map (of MEDIA_PAYLOADS at most; further ones are passed over): its number. */
-uint32_t payload_map_take(struct intern *maps, const struct media_payload *payloads,
-			  unsigned count);
 /* The entry of a map for a payload type, or NULL.  Good as long as the map is held. */
 const struct media_payload *payload_map_find(const struct intern *maps, uint32_t map, uint8_t type);
 

@@ -17,6 +17,7 @@
 #define CALLSPAN_RTP_H
 
 #include "base/counters.h"
+#include "base/intern.h"
 #include "base/net.h"
 #include "base/rc.h"
 #include "store/store.h"
@@ -26,6 +27,7 @@
 #define CALL_UNWRITTEN (UINT64_C(1) << 63)
 
 #define MEDIA_PAYLOADS 16
+#define MEDIA_EXPECTS  4  /* endpoints that are expected at once, for each call there may be */
 #define STREAM_BLOCK   64 /* stream numbers that one expectation has for each thread */
 #define STREAM_FOREIGN 16 /* of those, for flows whose other end is not of the call */
 
@@ -40,6 +42,20 @@ struct media_payload {
 	char codec[32]; /* encoding name as written */
 	char fmtp[64];  /* a=fmtp of it, as written; cut at 63 bytes */
 };
+
+/* Payload maps are kept once for all calls that say the same: by each capture thread, and by signalling, in a set of its
+ * own (intern.h). */
+struct payload_map {
+	uint32_t count;
+	struct media_payload at[MEDIA_PAYLOADS];
+};
+/* For up to `max` different ones. */
+struct intern *payload_maps_new(uint64_t max);
+/* Hold a map (of MEDIA_PAYLOADS at most; further ones are passed over): its number. */
+uint32_t payload_map_take(struct intern *maps, const struct media_payload *payloads,
+			  unsigned count);
+/* What is held (borrowed). */
+const struct payload_map *payload_map_at(const struct intern *maps, uint32_t map);
 
 /* Expect media at an endpoint: where `party` of a call receives, by its SDP.  Frames sent to it are the other
  * party's voice; frames sent from it (to nowhere else expected) are its own.  Expecting again the

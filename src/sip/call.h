@@ -17,6 +17,7 @@
 #define CALLSPAN_SIP_CALL_H
 
 #include "base/table.h"
+#include "sip/known.h"
 #include "sip/message.h"
 #include "sip/sip.h"
 #include "sip/wheel.h"
@@ -77,7 +78,7 @@ struct branch {
 
 /* One offer and its answer: an INVITE, UPDATE or PRACK transaction. */
 struct exchange {
-	uint32_t number; /* from 1, ascending in the call; 0: free */
+	uint32_t number; /* from 1, ascending in the call */
 	uint32_t cseq;
 	int64_t start_ns; /* of its request: no media of its endpoints is older */
 	uint8_t method;   /* enum method */
@@ -108,15 +109,14 @@ struct line {
 	uint8_t index;              /* its m= line */
 	uint8_t stated, protection; /* enum protection: by its own description; by the answer too */
 	struct endpoint rtcp;
-	uint8_t payloads_count;
+	uint32_t payloads; /* held: of signalling's maps; INTERN_NONE: none yet */
 	uint32_t ptime_ms;
 	int64_t from_ns;
 	int64_t retire_ns; /* it is forgotten when this time has come; 0: it is in use */
-	struct media_payload payloads[MEDIA_PAYLOADS];
 };
 
 struct party {
-	struct line *lines[PARTY_LINES]; /* owned */
+	struct line *lines; /* owned: a list (list.h) */
 	uint8_t lines_count;
 	bool on_hold;
 	uint32_t settled_in; /* the newest accepted exchange that described it */
@@ -143,10 +143,10 @@ struct call {
 	uint64_t number;
 	uint32_t index; /* in signalling's calls */
 	struct digest key;
-	struct call_record record;
-	bool changed; /* the record must be sent */
-	bool joined;  /* begun by a re-INVITE: we came in mid-call */
-	bool lives;   /* someone answered its INVITE in any way, or media was seen */
+	struct known known; /* what its record says */
+	bool changed;       /* the record must be sent */
+	bool joined;        /* begun by a re-INVITE: we came in mid-call */
+	bool lives;         /* someone answered its INVITE in any way, or media was seen */
 	bool branches_full;
 	bool orphan;     /* media without signalling: no Call-ID, no parties */
 	bool announced;  /* the sink knows of it */
@@ -157,9 +157,9 @@ struct call {
 	uint64_t other_leg;         /* number of the B2BUA's leg that it continues; 0: none */
 	uint8_t dtmf;               /* enum dtmf_keep */
 	const char *retention;      /* borrowed: of the policy, or of the configuration */
+	const char *policy_hash;    /* the same, 64 hex digits */
 	struct held_policy *policy; /* held: the one that it began under; NULL: none */
-	struct call_record
-		*shown; /* owned: what is told instead of `record`; NULL: record itself */
+	struct call_record *shown;  /* owned: what is told instead of what is known; NULL: that */
 	bool keep_signalling;
 	int64_t start_ns;         /* its first INVITE */
 	int64_t last_ns;          /* when SIP or media was last seen */
@@ -167,27 +167,24 @@ struct call {
 	int64_t end_ns, until_ns; /* once it has ended */
 	struct ending pending;
 
-	uint8_t hops_count, legs_count, branches_count, byes_count;
-	struct hop hops[CALL_HOPS];
-	struct leg legs[CALL_LEGS];
-	struct branch branches[CALL_BRANCHES];
-	struct bye byes[CALL_BYES];
-
-	uint32_t other_noted;       /* enum other_media that the record names */
-	uint8_t key_legs[SDES_MAX]; /* of record.sdes: the callee's leg that stated it, or NO_LEG */
+	/* Lists (list.h), owned; the digits say how long they get. */
+	uint8_t hops_count, legs_count, branches_count, byes_count, ties_count, exchanges_count;
+	struct hop *hops;           /* CALL_HOPS */
+	struct leg *legs;           /* CALL_LEGS */
+	struct branch *branches;    /* CALL_BRANCHES */
+	struct bye *byes;           /* CALL_BYES */
+	struct digest *ties;        /* CALL_TIES: what others of its conversation may have too */
+	struct exchange *exchanges; /* CALL_EXCHANGES */
+	uint64_t *seen;             /* CALL_SEEN: messages seen lately, then a ring */
+	uint32_t seen_next;
 
 	struct call *member_next, *member_prev; /* of its conversation, a circle */
-	struct digest ties[CALL_TIES];          /* what others of its conversation may have too */
-	uint8_t ties_count;
-	bool paired; /* as the first leg of a B2BUA */
+	bool paired;                            /* as the first leg of a B2BUA */
 
-	struct exchange exchanges[CALL_EXCHANGES];
 	uint32_t exchanges_made;
 	uint32_t stream_next;
 	struct party parties[2]; /* by enum track */
 
-	uint64_t seen[CALL_SEEN]; /* messages seen lately, a ring */
-	uint32_t seen_next;
 	struct wheel_item timer;
 };
 
@@ -208,6 +205,8 @@ struct signalling {
 	struct sip_message message; /* the one in hand */
 	struct table *index;        /* Call-ID digest -> call, or max_calls + tombstone */
 	struct call **calls;        /* owned, by index; NULL: free */
+	struct intern *maps;        /* owned: payload maps, which most endpoints share */
+	uint32_t lines, lines_most; /* endpoints of all calls; as many as media can expect */
 	uint32_t *free_indices;
 	uint32_t free_count;
 	uint64_t serial;              /* of the newest call */

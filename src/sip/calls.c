@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "sip/conversation.h"
 #include "sip/dialog.h"
 #include "sip/exchange.h"
@@ -42,9 +43,12 @@ struct signalling *signalling_new(const struct signalling_config *cfg)
 	s->calls = calloc(cfg->max_calls, sizeof(struct call *));
 	s->free_indices = calloc(cfg->max_calls, sizeof *s->free_indices);
 	s->tombstones = calloc(cfg->max_calls, sizeof *s->tombstones);
+	s->lines_most = cfg->max_calls * MEDIA_EXPECTS;
+	s->maps = payload_maps_new(s->lines_most); /* each line has one: never full */
 	bool parts =
 		judgement_init(s) && conversation_init(s) && transfer_init(s) && orphan_init(s);
-	if (!s->parser || !s->index || !s->calls || !s->free_indices || !s->tombstones || !parts) {
+	if (!s->parser || !s->index || !s->calls || !s->free_indices || !s->tombstones ||
+	    !s->maps || !parts) {
 		signalling_free(s);
 		return NULL;
 	}
@@ -57,12 +61,18 @@ struct signalling *signalling_new(const struct signalling_config *cfg)
 static void free_call(struct signalling *s, struct call *c)
 {
 	wheel_remove(&c->timer);
-	exchange_free_all(c);
+	exchange_free_all(s, c);
 	judgement_end(c);
+	known_clear(&c->known);
 	ASSERT(s->free_indices); /* without it no call was ever made */
 	s->calls[c->index] = NULL;
 	s->free_indices[s->free_count++] = c->index;
-	explicit_bzero(c, sizeof *c); /* its record may hold keys */
+	free(c->hops);
+	free(c->legs);
+	free(c->branches);
+	free(c->byes);
+	free(c->ties);
+	free(c->seen);
 	free(c);
 }
 
@@ -82,6 +92,7 @@ void signalling_free(struct signalling *s)
 	free(s->calls);
 	free(s->free_indices);
 	free(s->tombstones);
+	intern_free(s->maps);
 	free(s);
 }
 
@@ -130,15 +141,17 @@ static void expire_tombstones(struct signalling *s, bool one)
 
 static void bury(struct signalling *s, const struct call *c)
 {
+	static const struct hop none;
+	const struct hop *first = c->hops_count > 0 ? &c->hops[0] : &none;
 	expire_tombstones(s, s->tombstones_used == s->cfg.max_calls);
 	uint32_t i = s->tombstone_next;
 	s->tombstones[i] = (struct tombstone){ .key = c->key,
-					       .caller_tag = c->hops[0].caller_tag,
+					       .caller_tag = first->caller_tag,
 					       .ended_ns = s->now_ns,
-					       .cseq = c->hops[0].cseq,
+					       .cseq = first->cseq,
 					       .used = true,
 					       .challenged = c->challenged,
-					       .conversation = c->record.conversation };
+					       .conversation = c->known.conversation };
 	s->tombstone_next = (i + 1) % s->cfg.max_calls;
 	s->tombstones_used++;
 	ASSERT(table_put(s->index, c->key.w, s->cfg.max_calls + i));
@@ -155,20 +168,34 @@ static bool is_reuse(const struct tombstone *t, const struct incoming *in)
 
 void calls_send(struct signalling *s, struct call *c)
 {
+	struct call_record r;
 	c->changed = false;
-	if (!c->unlisted)
-		s->cfg.sink.record(s->cfg.sink.ctx, c->number, judgement_record(c));
+	if (c->unlisted)
+		return;
+	judgement_tell(s, c, &r);
+	s->cfg.sink.record(s->cfg.sink.ctx, c->number, &r);
+	explicit_bzero(&r, sizeof r); /* it may hold keys */
+}
+
+void calls_tell(const struct signalling *s, const struct call *c, struct call_record *r)
+{
+	bool ended = c->known.state == CALL_ENDED;
+	memset(r, 0, sizeof *r);
+	known_tell(&c->known, r);
+	r->start_us = us_of(c->start_ns);
+	r->end_us = ended ? us_of(c->end_ns) : 0;
+	r->until_us = ended ? us_of(c->until_ns) : 0;
+	snprintf(r->policy, sizeof r->policy, "%s", c->policy_hash);
+	snprintf(r->recorder, sizeof r->recorder, "%s", s->cfg.recorder);
+	r->imported = s->cfg.imported;
+	r->imported_us = s->cfg.imported_us;
+	r->retain_from_call = s->cfg.retain_from_call;
 }
 
 bool calls_remark(struct call *c, const char *name)
 {
-	struct call_record *r = &c->record;
-	for (uint32_t i = 0; i < r->coverage_count; i++)
-		if (strcmp(r->coverage[i], name) == 0)
-			return false;
-	if (r->coverage_count == COVERAGE_MAX)
+	if (!known_remark(&c->known, name))
 		return false;
-	snprintf(r->coverage[r->coverage_count++], sizeof r->coverage[0], "%s", name);
 	c->changed = true;
 	return true;
 }
@@ -185,23 +212,12 @@ struct call *calls_new(struct signalling *s, const struct digest *key, int64_t t
 	c->key = *key;
 	judgement_hold(s, c);
 	c->start_ns = c->last_ns = ts_ns;
+	c->known.id = uuid_v7(ts_ns);
+	c->known.state = CALL_TRYING;
+	conversation_begin(c);
 	ASSERT(table_put(s->index, key->w, c->index));
 	count(s->cfg.counters, COUNT_CALLS);
 	return c;
-}
-
-void calls_fill(const struct signalling *s, struct call *c, int64_t ts_ns)
-{
-	struct call_record *r = &c->record;
-	r->id = uuid_v7(ts_ns);
-	conversation_begin(c);
-	r->state = CALL_TRYING;
-	r->start_us = us_of(ts_ns);
-	snprintf(r->policy, sizeof r->policy, "%s", s->cfg.policy_hash);
-	snprintf(r->recorder, sizeof r->recorder, "%s", s->cfg.recorder);
-	r->imported = s->cfg.imported;
-	r->imported_us = s->cfg.imported_us;
-	r->retain_from_call = s->cfg.retain_from_call;
 }
 
 void calls_announce(struct signalling *s, struct call *c)
@@ -209,8 +225,8 @@ void calls_announce(struct signalling *s, struct call *c)
 	struct store_open o;
 	memset(&o, 0, sizeof o);
 	o.call = c->number;
-	o.id = c->record.id;
-	o.start_us = c->record.start_us;
+	o.id = c->known.id;
+	o.start_us = us_of(c->start_ns);
 	snprintf(o.retention, sizeof o.retention, "%s", c->retention);
 	if (!c->unlisted)
 		s->cfg.sink.open(s->cfg.sink.ctx, &o);
@@ -225,9 +241,7 @@ struct call *calls_open(struct signalling *s, const struct digest *key, const st
 		count(s->cfg.counters, COUNT_SIP_CALL_LIMIT);
 		return NULL;
 	}
-	calls_fill(s, c, in->ts_ns);
-	memcpy(c->record.sip_call_id, in->m->call_id, sizeof c->record.sip_call_id);
-	party_fill(&c->record, in->m);
+	party_fill(&c->known, in->m);
 	if (!digest_is_none(&in->marks.to))
 		calls_remark(c, "mid-call");
 	judgement_begin(s, c, in);
@@ -239,15 +253,15 @@ struct call *calls_open(struct signalling *s, const struct digest *key, const st
 
 /* The call may have ended earlier than was known at the time (an unanswered BYE): holds that began
  * afterwards are none, and the last one ends with the call. */
-static void end_holds(struct call_record *r)
+static void end_holds(struct known_extras *x, int64_t end_us)
 {
-	while (r->holds_count > 0 && r->holds[r->holds_count - 1].from_us >= r->end_us)
-		r->holds_count--;
-	if (r->holds_count == 0)
+	while (x->holds_count > 0 && x->holds[x->holds_count - 1].from_us >= end_us)
+		x->holds_count--;
+	if (x->holds_count == 0)
 		return;
-	int64_t *to_us = &r->holds[r->holds_count - 1].to_us;
-	if (*to_us == 0 || *to_us > r->end_us)
-		*to_us = r->end_us;
+	int64_t *to_us = &x->holds[x->holds_count - 1].to_us;
+	if (*to_us == 0 || *to_us > end_us)
+		*to_us = end_us;
 }
 
 static void finish(struct signalling *s, struct call *c)
@@ -259,12 +273,10 @@ static void finish(struct signalling *s, struct call *c)
 
 void calls_close(struct signalling *s, struct call *c)
 {
-	struct call_record *r = &c->record;
 	struct media_forget f;
 
-	r->end_us = us_of(c->end_ns);
-	r->until_us = us_of(c->until_ns);
-	end_holds(r);
+	if (c->known.extras)
+		end_holds(c->known.extras, us_of(c->end_ns));
 	memset(&f, 0, sizeof f);
 	f.call = c->number;
 	f.all = true;
@@ -308,7 +320,7 @@ static int64_t silence_allowed(const struct signalling *s, const struct call *c)
 {
 	if (c->orphan && ORPHAN_SILENCE_NS < s->cfg.call_timeout_ns)
 		return ORPHAN_SILENCE_NS;
-	bool nowhere = c->record.state == CALL_TRYING && !c->lives;
+	bool nowhere = c->known.state == CALL_TRYING && !c->lives;
 	return nowhere && NO_ANSWER_NS < s->cfg.call_timeout_ns ? NO_ANSWER_NS
 								: s->cfg.call_timeout_ns;
 }
@@ -332,7 +344,7 @@ void calls_schedule(struct signalling *s, struct call *c)
 /* Everything of a call whose time has come. */
 static void serve(struct signalling *s, struct call *c, int64_t now_ns)
 {
-	if (c->record.state == CALL_ENDED) {
+	if (c->known.state == CALL_ENDED) {
 		finish(s, c);
 		return;
 	}
@@ -376,7 +388,7 @@ void signalling_alive(struct signalling *s, uint64_t call, int64_t ts_ns)
 {
 	struct call *c = find_number(s, call);
 	ts_ns = sane_time(ts_ns);
-	if (!c || c->record.state == CALL_ENDED)
+	if (!c || c->known.state == CALL_ENDED)
 		return;
 	c->lives = true;
 	if (ts_ns > c->last_ns)
@@ -401,7 +413,7 @@ void signalling_finish(struct signalling *s, int64_t now_ns)
 		struct call *c = s->calls[i];
 		if (!c)
 			continue;
-		if (c->record.state != CALL_ENDED) {
+		if (c->known.state != CALL_ENDED) {
 			exchange_forget_due(s, c, s->now_ns);
 			ASSERT(!state_event(s, c, &e));
 		}
@@ -419,9 +431,11 @@ static bool is_retransmission(struct signalling *s, struct call *c, const struct
 	struct digest head = calls_digest(s, m->essence);
 	struct digest body = calls_digest(s, span_of(m->body, m->body_len));
 	uint64_t print = head.w[0] ^ (body.w[1] << 1);
-	for (unsigned i = 0; i < CALL_SEEN; i++)
+	for (unsigned i = 0; i < CALL_SEEN && i < c->seen_next; i++)
 		if (c->seen[i] == print)
 			return true;
+	if (c->seen_next < CALL_SEEN)
+		c->seen = list_room(c->seen, c->seen_next, sizeof *c->seen);
 	c->seen[c->seen_next++ % CALL_SEEN] = print;
 	return false;
 }
@@ -459,7 +473,7 @@ static void to_call(struct signalling *s, struct call *c, const struct incoming 
 	judgement_legs(s, c, in->ts_ns);
 	dialog_message(s, c, in);
 	c = find_number(s, number);
-	if (!c || c->record.state == CALL_ENDED)
+	if (!c || c->known.state == CALL_ENDED)
 		return;
 	if (c->changed)
 		calls_send(s, c);

@@ -10,7 +10,10 @@
  * (counted) when too many are open or memory is short. */
 struct call *calls_open(struct signalling *s, const struct digest *key, const struct incoming *in);
 
-/* Name something in the record's coverage, once; true when it was not there yet. */
+/* All that is known of a call, whoever may be told (judgement_tell). */
+void calls_tell(const struct signalling *s, const struct call *c, struct call_record *r);
+
+/* Name something (static) in the record's coverage, once; true when it was not there yet. */
 bool calls_remark(struct call *c, const char *name);
 
 /* Tell the sink the call's record as it stands. */
@@ -26,8 +29,7 @@ struct digest calls_digest(const struct signalling *s, struct span text);
 /* A place for a call, its timer not set yet; its key is put in the index.  NULL: there are too many. */
 struct call *calls_new(struct signalling *s, const struct digest *key, int64_t ts_ns);
 
-/* What the record of any call says from the beginning, and the store's open. */
-void calls_fill(const struct signalling *s, struct call *c, int64_t ts_ns);
+/* Tell the sink that it begins. */
 void calls_announce(struct signalling *s, struct call *c);
 
 /* Set the call's timer to what is due next. */

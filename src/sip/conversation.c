@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "sip/calls.h"
 #include "sip/clean.h"
 #include "sip/reduce.h"
@@ -41,7 +42,7 @@ void conversation_free(struct signalling *s)
 
 void conversation_begin(struct call *c)
 {
-	c->record.conversation = c->record.id;
+	c->known.conversation = c->known.id;
 	c->member_next = c->member_prev = c;
 }
 
@@ -69,8 +70,8 @@ static void rename_members(struct signalling *s, struct call *c, const struct uu
 	struct call *m = c;
 	struct uuid name = *id;
 	do {
-		if (!uuid_equal(&m->record.conversation, &name)) {
-			m->record.conversation = name;
+		if (!uuid_equal(&m->known.conversation, &name)) {
+			m->known.conversation = name;
 			if (m->announced)
 				calls_send(s, m);
 		}
@@ -88,7 +89,7 @@ void conversation_join(struct signalling *s, struct call *a, struct call *b)
 {
 	if (is_member(a, b) || count_members(a) + count_members(b) > MEMBERS_MOST)
 		return;
-	struct uuid id = *earlier(&a->record.conversation, &b->record.conversation);
+	struct uuid id = *earlier(&a->known.conversation, &b->known.conversation);
 	struct call *a_last = a->member_prev, *b_last = b->member_prev;
 	a_last->member_next = b;
 	b->member_prev = a_last;
@@ -99,7 +100,7 @@ void conversation_join(struct signalling *s, struct call *a, struct call *b)
 
 void conversation_adopt(struct signalling *s, struct call *c, const struct uuid *ended)
 {
-	struct uuid id = *earlier(&c->record.conversation, ended);
+	struct uuid id = *earlier(&c->known.conversation, ended);
 	if (!uuid_is_nil(ended))
 		rename_members(s, c, &id);
 }
@@ -144,6 +145,7 @@ static void tie(struct signalling *s, struct call *c, struct span text)
 	uint32_t at = table_find(s->ties, key.w);
 	if (at != TABLE_NONE)
 		conversation_join(s, c, s->calls[at]);
+	c->ties = list_room(c->ties, c->ties_count, sizeof *c->ties);
 	c->ties[c->ties_count++] = key;
 	ASSERT(table_put(s->ties, key.w, c->index));
 }
@@ -206,7 +208,7 @@ static struct call *open_call(const struct signalling *s, uint64_t number)
 {
 	uint32_t index = (uint32_t)number;
 	struct call *c = index < s->cfg.max_calls ? s->calls[index] : NULL;
-	return c && c->number == number && c->record.state != CALL_ENDED ? c : NULL;
+	return c && c->number == number && c->known.state != CALL_ENDED ? c : NULL;
 }
 
 /* The oldest first leg that fits and has no second one yet, else the newest that fits: a B2BUA may ring several. */
@@ -218,7 +220,7 @@ static struct call *first_leg(const struct signalling *s, const struct digest *k
 		if (!digest_equal(&v->through, key) || ts_ns - v->at_ns > INVITED_NS)
 			continue;
 		struct call *c = open_call(s, v->call);
-		if (!c || c->record.state == CALL_TALKING)
+		if (!c || c->known.state == CALL_TALKING)
 			continue;
 		found = c;
 		if (!c->paired)

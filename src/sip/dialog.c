@@ -9,6 +9,7 @@
  */
 #include "sip/dialog.h"
 
+#include "base/list.h"
 #include "sip/digits.h"
 #include "sip/exchange.h"
 #include "sip/party.h"
@@ -48,6 +49,7 @@ static uint8_t add_leg(struct call *c, uint8_t hop, const struct digest *tag)
 	uint8_t leg = find_leg(c, hop, tag);
 	if (leg != NO_LEG || digest_is_none(tag) || c->legs_count == CALL_LEGS)
 		return leg;
+	c->legs = list_room(c->legs, c->legs_count, sizeof *c->legs);
 	c->legs[c->legs_count] = (struct leg){ .tag = *tag, .hop = hop, .state = LEG_EARLY };
 	return c->legs_count++;
 }
@@ -117,10 +119,12 @@ static void add_branch(struct call *c, const struct digest *id)
 	unsigned i = find_branch(c, id);
 	if (i < c->branches_count)
 		return;
-	if (i == CALL_BRANCHES)
+	if (i == CALL_BRANCHES) {
 		c->branches_full = true;
-	else
-		c->branches[c->branches_count++] = (struct branch){ .id = *id };
+		return;
+	}
+	c->branches = list_room(c->branches, c->branches_count, sizeof *c->branches);
+	c->branches[c->branches_count++] = (struct branch){ .id = *id };
 }
 
 /* A From tag not seen before is a B2BUA's that keeps the Call-ID. */
@@ -128,6 +132,7 @@ static uint8_t add_hop(struct call *c, const struct incoming *in)
 {
 	if (c->hops_count == CALL_HOPS)
 		return NOWHERE;
+	c->hops = list_room(c->hops, c->hops_count, sizeof *c->hops);
 	c->hops[c->hops_count] =
 		(struct hop){ .caller_tag = in->marks.from, .cseq = in->m->cseq, .winner = NO_LEG };
 	return c->hops_count++;
@@ -180,8 +185,8 @@ static void on_first_invite(struct signalling *s, struct call *c, const struct i
 	else if (!x)
 		x = exchange_begin_initial(c, hop, in->m->cseq);
 	add_branch(c, &in->marks.branch);
-	c->changed |= party_assert(&c->record, in->m);
-	c->changed |= party_divert(&c->record, in->m);
+	c->changed |= party_assert(&c->known, in->m);
+	c->changed |= party_divert(&c->known, in->m);
 	(void)describe(s, c, in, x, TRACK_CALLER, NO_LEG);
 }
 
@@ -348,7 +353,7 @@ static void on_invite_response(struct signalling *s, struct call *c, const struc
 	if (hop != NOWHERE)
 		x = exchange_find(c, hop, TRACK_CALLER, m->cseq, METHOD_INVITE);
 	/* An attempt whose INVITE was not seen. */
-	if (!x && hop != NOWHERE && m->cseq > c->hops[hop].cseq && c->record.state != CALL_TALKING)
+	if (!x && hop != NOWHERE && m->cseq > c->hops[hop].cseq && c->known.state != CALL_TALKING)
 		x = try_again(s, c, hop, in);
 	/* A re-INVITE that we joined by may be refused: the dialog lives on (RFC 3261, 14.1). */
 	bool survives = c->joined && m->status >= 300 && m->status != 481 && m->status != 408;
@@ -369,7 +374,7 @@ static void on_invite_response(struct signalling *s, struct call *c, const struc
 static bool tells_of_answer(const struct call *c, const struct incoming *in,
 			    const struct exchange *x)
 {
-	return x->initial && c->record.state != CALL_TALKING && !c->pending.due_ns &&
+	return x->initial && c->known.state != CALL_TALKING && !c->pending.due_ns &&
 	       !c->branches_full && !digest_is_none(&in->marks.to) &&
 	       !digest_is_none(&in->marks.branch) &&
 	       find_branch(c, &in->marks.branch) == c->branches_count;
@@ -550,7 +555,7 @@ void dialog_message(struct signalling *s, struct call *c, const struct incoming 
 const struct bye *dialog_begins_anew(const struct call *c, const struct incoming *in)
 {
 	if (!in->m->request || in->m->method != METHOD_INVITE || !digest_is_none(&in->marks.to) ||
-	    c->record.state != CALL_TALKING)
+	    c->known.state != CALL_TALKING)
 		return NULL;
 	uint8_t hop = find_hop(c, &in->marks.from);
 	if (hop != NOWHERE && in->m->cseq <= c->hops[hop].cseq)

@@ -27,11 +27,13 @@ static char key_of(struct span text)
 
 static void note(struct call *c, enum track by, char key)
 {
-	char *kept = c->record.digits[by];
-	size_t len = strlen(kept);
-	c->record.dtmf_count++;
+	c->known.dtmf_count++;
 	c->changed = true;
-	if (c->dtmf == DTMF_KEEP && len + 1 < DIGITS) {
+	if (c->dtmf != DTMF_KEEP)
+		return;
+	char *kept = known_extras(&c->known)->digits[by];
+	size_t len = strlen(kept);
+	if (len + 1 < DIGITS) {
 		kept[len] = key;
 		kept[len + 1] = '\0';
 	}

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "sip/calls.h"
 #include "sip/judgement.h"
 #include "sip/keys.h"
@@ -21,21 +22,26 @@
 struct exchange *exchange_find(struct call *c, uint8_t hop, enum track by, uint32_t cseq,
 			       enum method method)
 {
-	for (unsigned i = 0; i < CALL_EXCHANGES; i++) {
+	for (unsigned i = 0; i < c->exchanges_count; i++) {
 		struct exchange *x = &c->exchanges[i];
-		if (x->number && x->hop == hop && x->by == by && x->cseq == cseq &&
-		    x->method == method)
+		if (x->hop == hop && x->by == by && x->cseq == cseq && x->method == method)
 			return x;
 	}
 	return NULL;
 }
 
-/* A free place, or that of the oldest.  Initial exchanges stay: there is one a hop, and more
+/* A new place, or that of the oldest.  Initial exchanges stay: there is one a hop, and more
  * places than hops. */
 static struct exchange *place(struct call *c)
 {
 	struct exchange *oldest = NULL;
-	for (unsigned i = 0; i < CALL_EXCHANGES; i++) {
+	if (c->exchanges_count < CALL_EXCHANGES) {
+		c->exchanges = list_room(c->exchanges, c->exchanges_count, sizeof *c->exchanges);
+		struct exchange *x = &c->exchanges[c->exchanges_count++];
+		*x = (struct exchange){ 0 };
+		return x;
+	}
+	for (unsigned i = 0; i < c->exchanges_count; i++) {
 		struct exchange *x = &c->exchanges[i];
 		if (!x->initial && (!oldest || x->number < oldest->number))
 			oldest = x;
@@ -66,7 +72,7 @@ struct exchange *exchange_begin(struct call *c, uint8_t hop, enum track by, uint
 struct exchange *exchange_begin_initial(struct call *c, uint8_t hop, uint32_t cseq)
 {
 	struct exchange *x = NULL;
-	for (unsigned i = 0; i < CALL_EXCHANGES; i++)
+	for (unsigned i = 0; i < c->exchanges_count; i++)
 		if (c->exchanges[i].initial && c->exchanges[i].hop == hop)
 			x = &c->exchanges[i];
 	return begin_at(c, x ? x : place(c),
@@ -83,12 +89,13 @@ struct exchange *exchange_begin_initial(struct call *c, uint8_t hop, uint32_t cs
 static void expect(struct signalling *s, const struct call *c, enum track party,
 		   const struct line *l)
 {
+	const struct payload_map *map = payload_map_at(s->maps, l->payloads);
 	struct media_expect e;
 	memset(&e, 0, sizeof e);
 	e.call = c->number;
 	e.at = l->at;
 	e.party = (uint8_t)party;
-	e.payloads_count = l->payloads_count;
+	e.payloads_count = (uint8_t)map->count;
 	e.stream_base = l->stream_base;
 	e.from_ns = l->from_ns;
 	e.ptime_ms = l->ptime_ms;
@@ -97,7 +104,7 @@ static void expect(struct signalling *s, const struct call *c, enum track party,
 	e.keep_events = c->dtmf == DTMF_KEEP;
 	e.discard = judgement_discards(c);
 	e.orphan = c->orphan;
-	memcpy(e.payloads, l->payloads, sizeof e.payloads);
+	memcpy(e.payloads, map->at, sizeof e.payloads);
 	s->cfg.sink.expect(s->cfg.sink.ctx, &e);
 	if (!c->orphan)
 		orphan_explained(s, &l->at);
@@ -119,43 +126,45 @@ void exchange_discard(struct signalling *s, struct call *c, int64_t until_ns)
 	for (unsigned party = 0; party < 2; party++) {
 		const struct party *p = &c->parties[party];
 		for (unsigned i = 0; i < p->lines_count; i++) {
-			forget(s, c, p->lines[i], until_ns);
-			expect(s, c, (enum track)party, p->lines[i]);
+			forget(s, c, &p->lines[i], until_ns);
+			expect(s, c, (enum track)party, &p->lines[i]);
 		}
 	}
 }
 
-static void drop_line(struct party *p, unsigned i)
+static void drop_line(struct signalling *s, struct party *p, unsigned i)
 {
-	free(p->lines[i]);
+	intern_drop(s->maps, p->lines[i].payloads);
+	s->lines--;
 	p->lines[i] = p->lines[--p->lines_count];
 }
 
 static struct line *find_line(struct party *p, const struct endpoint *at)
 {
 	for (unsigned i = 0; i < p->lines_count; i++)
-		if (endpoint_equal(&p->lines[i]->at, at))
-			return p->lines[i];
+		if (endpoint_equal(&p->lines[i].at, at))
+			return &p->lines[i];
 	return NULL;
 }
 
-/* A new endpoint with stream numbers of its own, or NULL (counted) when there were too many. */
+/* A new endpoint with stream numbers of its own, or NULL (counted) when there were too many.  Good until the next. */
 static struct line *new_line(struct signalling *s, struct call *c, struct party *p,
 			     const struct exchange *x)
 {
 	uint32_t block = s->cfg.media_threads * STREAM_BLOCK;
-	struct line *l = NULL;
-	if (p->lines_count < PARTY_LINES && c->stream_next + block <= STREAM_NUMBERS)
-		l = calloc(1, sizeof *l);
-	if (!l) {
+	if (p->lines_count == PARTY_LINES || c->stream_next + block > STREAM_NUMBERS ||
+	    s->lines == s->lines_most) {
 		count(s->cfg.counters, COUNT_SIP_MEDIA_LIMIT);
 		return NULL;
 	}
-	l->stream_base = (uint16_t)c->stream_next;
+	p->lines = list_room(p->lines, p->lines_count, sizeof *p->lines);
+	struct line *l = &p->lines[p->lines_count++];
+	*l = (struct line){ .stream_base = (uint16_t)c->stream_next,
+			    .born_in = x->number,
+			    .from_ns = x->start_ns,
+			    .payloads = INTERN_NONE };
 	c->stream_next += block;
-	l->born_in = x->number;
-	l->from_ns = x->start_ns;
-	p->lines[p->lines_count++] = l;
+	s->lines++;
 	return l;
 }
 
@@ -173,23 +182,32 @@ static bool same_payload(const struct media_payload *a, const struct media_paylo
 	       a->clock_rate == b->clock_rate && strcmp(a->codec, b->codec) == 0;
 }
 
+static void set_map(struct signalling *s, struct line *l, const struct media_payload *payloads,
+		    unsigned n)
+{
+	intern_drop(s->maps, l->payloads);
+	l->payloads = payload_map_take(s->maps, payloads, n);
+	ASSERT(l->payloads != INTERN_NONE);
+}
+
 /* The new map goes first and what was mapped before stays: until the answer, and for frames in
  * flight, the old types mean what they meant, and one may not be given another meaning (RFC
  * 3264, 8.3.2).  True when anything changed. */
-static bool map_payloads(struct line *l, const struct description_audio *a)
+static bool map_payloads(struct signalling *s, struct line *l, const struct description_audio *a)
 {
+	static const struct payload_map none;
+	const struct payload_map *old =
+		l->payloads == INTERN_NONE ? &none : payload_map_at(s->maps, l->payloads);
 	struct media_payload merged[MEDIA_PAYLOADS];
 	unsigned n = a->payloads_count;
-	memset(merged, 0, sizeof merged);
 	memcpy(merged, a->payloads, n * sizeof *merged);
-	for (unsigned i = 0; i < l->payloads_count && n < MEDIA_PAYLOADS; i++)
-		if (!has_payload(merged, n, l->payloads[i].type))
-			merged[n++] = l->payloads[i];
-	bool changed = n != l->payloads_count;
+	for (unsigned i = 0; i < old->count && n < MEDIA_PAYLOADS; i++)
+		if (!has_payload(merged, n, old->at[i].type))
+			merged[n++] = old->at[i];
+	bool changed = n != old->count;
 	for (unsigned i = 0; i < n && !changed; i++)
-		changed = !same_payload(&merged[i], &l->payloads[i]);
-	memcpy(l->payloads, merged, sizeof merged);
-	l->payloads_count = (uint8_t)n;
+		changed = !same_payload(&merged[i], &old->at[i]);
+	set_map(s, l, merged, n);
 	if (a->ptime_ms && a->ptime_ms != l->ptime_ms) {
 		l->ptime_ms = a->ptime_ms;
 		changed = true;
@@ -235,7 +253,7 @@ static void name_line(struct signalling *s, struct call *c, const struct exchang
 		l->at = *at;
 	}
 	mark_line(l, x, leg);
-	bool mapped = map_payloads(l, a);
+	bool mapped = map_payloads(s, l, a);
 	if (set_line(l, a) || mapped || fresh)
 		expect(s, c, party, l);
 }
@@ -252,8 +270,8 @@ static void name_audio(struct signalling *s, struct call *c, const struct exchan
 		return;
 	/* c=0.0.0.0, or a name we do not resolve: audio goes on where it was, or comes back there. */
 	for (unsigned k = 0; k < p->lines_count; k++)
-		if (p->lines[k]->hop == x->hop && !p->lines[k]->retire_ns)
-			mark_line(p->lines[k], x, p->lines[k]->leg);
+		if (p->lines[k].hop == x->hop && !p->lines[k].retire_ns)
+			mark_line(&p->lines[k], x, p->lines[k].leg);
 }
 
 static unsigned media_line(unsigned index)
@@ -266,7 +284,7 @@ static void settle_protection(struct signalling *s, struct call *c, const struct
 {
 	struct party *p = &c->parties[x->offerer];
 	for (unsigned i = 0; i < p->lines_count; i++) {
-		struct line *l = p->lines[i];
+		struct line *l = &p->lines[i];
 		unsigned answers = x->answered[media_line(l->index)];
 		uint8_t is = l->stated;
 		if (l->hop != x->hop || l->named_in != x->number || answers == 0)
@@ -310,8 +328,9 @@ void exchange_expect_orphan(struct signalling *s, struct call *c, enum track par
 		return;
 	l->at = *at;
 	l->leg = NO_LEG;
-	l->payloads_count = 1;
-	description_static(&l->payloads[0], payload_type);
+	struct media_payload only;
+	description_static(&only, payload_type);
+	set_map(s, l, &only, 1);
 	expect(s, c, party, l);
 }
 
@@ -319,20 +338,22 @@ void exchange_expect_orphan(struct signalling *s, struct call *c, enum track par
 
 static void update_hold(struct call *c, int64_t ts_ns)
 {
-	struct call_record *r = &c->record;
 	bool now = c->parties[TRACK_CALLER].on_hold || c->parties[TRACK_CALLEE].on_hold;
-	uint32_t n = r->holds_count;
-	bool before = n > 0 && r->holds[n - 1].to_us == 0;
+	if (!now && !c->known.extras)
+		return;
+	struct known_extras *x = known_extras(&c->known);
+	unsigned n = x->holds_count;
+	bool before = n > 0 && x->holds[n - 1].to_us == 0;
 	if (now == before)
 		return;
 	if (!now) {
-		r->holds[n - 1].to_us = us_of(ts_ns);
+		x->holds[n - 1].to_us = us_of(ts_ns);
 	} else {
-		if (n == sizeof r->holds / sizeof *r->holds)
+		if (n == KNOWN_HOLDS)
 			return;
-		r->holds[n].from_us = us_of(ts_ns);
-		r->holds[n].to_us = 0;
-		r->holds_count++;
+		x->holds[n].from_us = us_of(ts_ns);
+		x->holds[n].to_us = 0;
+		x->holds_count++;
 	}
 	c->changed = true;
 }
@@ -348,17 +369,9 @@ static void note_other(struct call *c, const struct exchange *x)
 {
 	uint32_t kinds =
 		x->named[0] && x->named[1] ? x->other[0] & x->other[1] : x->other[0] | x->other[1];
-	char *text = c->record.other_media;
-	size_t room = sizeof c->record.other_media;
-	for (unsigned i = 0; i < OTHER_KINDS; i++) {
-		const char *name = description_other_name(i);
-		size_t len = strlen(text);
-		if (!(kinds >> i & 1) || (c->other_noted >> i & 1))
-			continue;
-		c->other_noted |= 1u << i;
-		snprintf(text + len, room - len, "%s%s", len > 0 ? "," : "", name);
-		c->changed = true;
-	}
+	for (unsigned i = 0; i < OTHER_KINDS; i++)
+		if (kinds >> i & 1)
+			c->changed |= known_other(&c->known, (uint8_t)i);
 }
 
 #define NO_KEY "srtp-no-key"
@@ -388,7 +401,7 @@ static void accept_lines(struct signalling *s, struct call *c, struct exchange *
 	struct party *p = &c->parties[party];
 	enum track other = track_other(party);
 	for (unsigned i = 0; i < p->lines_count; i++) {
-		struct line *l = p->lines[i];
+		struct line *l = &p->lines[i];
 		if (l->hop != x->hop)
 			continue;
 		bool refused = l->named_in == x->number && l->index < DESCRIPTION_LINES &&
@@ -415,27 +428,14 @@ static void accept_unseen_hold(struct call *c, const struct exchange *x)
 		c->parties[by].on_hold = x->consents[answerer];
 }
 
-static void unremark(struct call *c, const char *name)
-{
-	struct call_record *r = &c->record;
-	uint32_t i = 0;
-	while (i < r->coverage_count && strcmp(r->coverage[i], name) != 0)
-		i++;
-	if (i == r->coverage_count)
-		return;
-	r->coverage_count--;
-	memmove(r->coverage[i], r->coverage[i + 1],
-		(r->coverage_count - i) * sizeof r->coverage[0]);
-	c->changed = true;
-}
-
 /* The answer that an ACK overtook has come, with the key.  Too many keys are remarked so too, and that stays. */
 static void take_keyless_back(struct call *c, struct exchange *x)
 {
-	if (!x->keyless || !x->named[0] || !x->named[1] || c->record.sdes_count == SDES_MAX)
+	bool full = c->known.keys && c->known.keys->count == SDES_MAX;
+	if (!x->keyless || !x->named[0] || !x->named[1] || full)
 		return;
 	x->keyless = false;
-	unremark(c, NO_KEY);
+	c->changed |= known_unremark(&c->known, NO_KEY);
 }
 
 void exchange_accept(struct signalling *s, struct call *c, struct exchange *x, int64_t ts_ns)
@@ -465,10 +465,10 @@ void exchange_reject(struct signalling *s, struct call *c, struct exchange *x, i
 	for (unsigned party = 0; party < 2; party++) {
 		struct party *p = &c->parties[party];
 		for (unsigned i = p->lines_count; i > 0; i--) {
-			if (p->lines[i - 1]->born_in != x->number)
+			if (p->lines[i - 1].born_in != x->number)
 				continue;
-			forget(s, c, p->lines[i - 1], ts_ns);
-			drop_line(p, i - 1);
+			forget(s, c, &p->lines[i - 1], ts_ns);
+			drop_line(s, p, i - 1);
 		}
 	}
 }
@@ -478,7 +478,7 @@ void exchange_choose_leg(struct call *c, uint8_t hop, uint8_t leg, int64_t ts_ns
 	struct party *p = &c->parties[TRACK_CALLEE];
 	keys_choose_leg(c, leg);
 	for (unsigned i = 0; i < p->lines_count; i++) {
-		struct line *l = p->lines[i];
+		struct line *l = &p->lines[i];
 		if (l->hop == hop && l->leg != leg && l->leg != NO_LEG)
 			retire(l, ts_ns);
 	}
@@ -491,11 +491,11 @@ void exchange_forget_due(struct signalling *s, struct call *c, int64_t now_ns)
 	for (unsigned party = 0; party < 2; party++) {
 		struct party *p = &c->parties[party];
 		for (unsigned i = p->lines_count; i > 0; i--) {
-			const struct line *l = p->lines[i - 1];
+			const struct line *l = &p->lines[i - 1];
 			if (!l->retire_ns || l->retire_ns > now_ns)
 				continue;
 			forget(s, c, l, l->retire_ns);
-			drop_line(p, i - 1);
+			drop_line(s, p, i - 1);
 		}
 	}
 }
@@ -506,17 +506,20 @@ int64_t exchange_next_due(const struct call *c)
 	for (unsigned party = 0; party < 2; party++) {
 		const struct party *p = &c->parties[party];
 		for (unsigned i = 0; i < p->lines_count; i++)
-			if (p->lines[i]->retire_ns && p->lines[i]->retire_ns < due)
-				due = p->lines[i]->retire_ns;
+			if (p->lines[i].retire_ns && p->lines[i].retire_ns < due)
+				due = p->lines[i].retire_ns;
 	}
 	return due;
 }
 
-void exchange_free_all(struct call *c)
+void exchange_free_all(struct signalling *s, struct call *c)
 {
-	for (unsigned i = 0; i < CALL_EXCHANGES; i++)
+	for (unsigned i = 0; i < c->exchanges_count; i++)
 		keys_free(&c->exchanges[i]);
-	for (unsigned party = 0; party < 2; party++)
+	free(c->exchanges);
+	for (unsigned party = 0; party < 2; party++) {
 		while (c->parties[party].lines_count > 0)
-			drop_line(&c->parties[party], 0);
+			drop_line(s, &c->parties[party], 0);
+		free(c->parties[party].lines);
+	}
 }

@@ -48,10 +48,10 @@ int64_t exchange_next_due(const struct call *c);
 void exchange_expect_orphan(struct signalling *s, struct call *c, enum track party,
 			    const struct endpoint *at, uint8_t payload_type);
 
-/* Free what exchanges and parties keep. */
 /* Nothing later than until_ns of what is said at the call's endpoints is kept (judgement.h). */
 void exchange_discard(struct signalling *s, struct call *c, int64_t until_ns);
 
-void exchange_free_all(struct call *c);
+/* Free what exchanges and parties keep. */
+void exchange_free_all(struct signalling *s, struct call *c);
 
 #endif

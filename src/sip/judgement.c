@@ -81,15 +81,21 @@ static void copy_times(struct call_record *to, const struct call_record *from)
 	to->until_us = from->until_us;
 }
 
-const struct call_record *judgement_record(struct call *c)
+/* All that is known, but for lines that are never to be named. */
+static void tell(const struct signalling *s, const struct call *c, struct call_record *r)
 {
-	if (c->policy && c->record.referred_by[0] &&
-	    rules_is_never(&c->policy->policy, c->record.referred_by))
-		c->record.referred_by[0] = '\0';
+	calls_tell(s, c, r);
+	if (c->policy && r->referred_by[0] && rules_is_never(&c->policy->policy, r->referred_by))
+		memset(r->referred_by, 0, sizeof r->referred_by);
+}
+
+void judgement_tell(const struct signalling *s, const struct call *c, struct call_record *r)
+{
+	tell(s, c, r);
 	if (!c->shown)
-		return &c->record;
-	copy_times(c->shown, &c->record);
-	return c->shown;
+		return;
+	copy_times(c->shown, r);
+	*r = *c->shown;
 }
 
 bool judgement_keeps(const struct call *c, const struct incoming *in)
@@ -109,10 +115,13 @@ static void exclude(struct signalling *s, struct call *c, bool whole)
 	count(s->cfg.counters, COUNT_CALLS_EXCLUDED);
 	c->shown = calloc(1, sizeof *c->shown);
 	ASSERT(c->shown);
+	struct call_record known;
+	tell(s, c, &known);
 	if (whole)
-		copy_nameless(c->shown, &c->record);
+		copy_nameless(c->shown, &known);
 	else
-		*c->shown = c->record;
+		*c->shown = known;
+	explicit_bzero(&known, sizeof known); /* it may hold keys */
 	remark(c->shown, whole ? "excluded" : "excluded-part");
 	c->changed = true;
 }
@@ -120,7 +129,7 @@ static void exclude(struct signalling *s, struct call *c, bool whole)
 /* As a whole while it rings, else from here on. */
 static void exclude_from(struct signalling *s, struct call *c, int64_t ts_ns)
 {
-	bool whole = c->record.state == CALL_TRYING || c->record.state == CALL_RINGING;
+	bool whole = c->known.state == CALL_TRYING || c->known.state == CALL_RINGING;
 	if (judgement_discards(c))
 		return;
 	exclude(s, c, whole);
@@ -162,6 +171,7 @@ void judgement_hold(struct signalling *s, struct call *c)
 	c->keep_signalling = s->cfg.keep_signalling;
 	c->dtmf = s->cfg.dtmf;
 	c->retention = s->cfg.retention;
+	c->policy_hash = s->cfg.policy_hash;
 	c->policy = s->policy;
 	if (c->policy)
 		c->policy->holders++;
@@ -173,7 +183,7 @@ void judgement_begin(struct signalling *s, struct call *c, const struct incoming
 	if (!c->policy)
 		return;
 	rules_judge(&c->policy->policy, invite, &v);
-	c->record.direction = v.direction;
+	c->known.direction = v.direction;
 	c->retention = v.retention;
 	if (v.action == POLICY_SKIP) {
 		c->unlisted = true;

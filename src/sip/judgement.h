@@ -30,8 +30,8 @@ void judgement_message(struct signalling *s, struct call *c, const struct incomi
  * together. */
 void judgement_legs(struct signalling *s, struct call *c, int64_t ts_ns);
 
-/* The call's record as it may be told. */
-const struct call_record *judgement_record(struct call *c);
+/* Fill in the call's record as it may be told.  It may hold keys: wipe it. */
+void judgement_tell(const struct signalling *s, const struct call *c, struct call_record *r);
 
 /* May this message of the call be kept? */
 bool judgement_keeps(const struct call *c, const struct incoming *in);

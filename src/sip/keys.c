@@ -23,15 +23,14 @@ struct stated_keys {
 static void note(struct call *c, const struct exchange *x, enum track party,
 		 const struct stated_key *k)
 {
-	uint32_t before = c->record.sdes_count;
-	if (!sdes_note(&c->record, party, &k->offer.key, us_of(x->start_ns))) {
-		calls_remark(c, "srtp-no-key"); /* one too many: what it protects stays closed */
-		return;
+	switch (sdes_note(known_keys(&c->known), party, k->leg, &k->offer.key,
+			  us_of(x->start_ns))) {
+	case SDES_NOTED: c->changed = true; break;
+	case SDES_KNOWN: break;
+	case SDES_TOO_MANY:
+		calls_remark(c, "srtp-no-key"); /* what it protects stays closed */
+		break;
 	}
-	if (c->record.sdes_count == before)
-		return;
-	c->key_legs[before] = k->leg;
-	c->changed = true;
 }
 
 static bool same_statement(const struct stated_key *a, const struct stated_key *b)
@@ -120,13 +119,11 @@ void keys_accept(struct call *c, struct exchange *x)
 
 void keys_choose_leg(struct call *c, uint8_t leg)
 {
-	struct call_record *r = &c->record;
-	for (unsigned i = r->sdes_count; i > 0; i--) {
-		uint8_t of = c->key_legs[i - 1];
-		if (r->sdes[i - 1].party != TRACK_CALLEE || of == leg || of == NO_LEG)
-			continue;
-		sdes_drop(r, i - 1);
-		memmove(&c->key_legs[i - 1], &c->key_legs[i], r->sdes_count - (i - 1));
+	struct sdes_keys *keys = c->known.keys;
+	for (unsigned i = keys ? keys->count : 0; i > 0; i--) {
+		uint8_t of = keys->leg[i - 1];
+		if (keys->key[i - 1].party == TRACK_CALLEE && of != leg && of != NO_LEG)
+			sdes_drop(keys, i - 1);
 	}
 }
 

@@ -65,7 +65,7 @@ void orphan_leave(struct signalling *s, const struct call *c)
 		const struct party *p = &c->parties[party];
 		for (unsigned i = 0; i < p->lines_count; i++) {
 			uint64_t key[3];
-			key_of(key, &p->lines[i]->at);
+			key_of(key, &p->lines[i].at);
 			(void)table_remove(s->orphan_ends, key);
 		}
 	}
@@ -97,9 +97,8 @@ void signalling_orphan(struct signalling *s, const struct media_orphan *o)
 	c->orphan = c->lives = true;
 	if (s->now_ns > c->last_ns)
 		c->last_ns = s->now_ns;
-	calls_fill(s, c, first_ns);
 	calls_remark(c, "no-signalling");
-	c->record.state = CALL_TALKING;
+	c->known.state = CALL_TALKING;
 	calls_announce(s, c);
 	take_end(s, c, TRACK_CALLER, &o->src, o->payload_type);
 	take_end(s, c, TRACK_CALLEE, &o->dst, o->payload_type);

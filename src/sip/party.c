@@ -7,6 +7,8 @@
 
 #include "sip/clean.h"
 
+#define URI_TEXT 256
+
 static bool is_anonymous(const struct sip_identity *id)
 {
 	return strcasecmp(id->user, "anonymous") == 0 || strcasecmp(id->name, "anonymous") == 0 ||
@@ -22,39 +24,58 @@ static void uri_text(char *dst, size_t size, const struct sip_identity *id)
 	clean_text(dst, size, span_of(text, strlen(text)));
 }
 
-static void fill_caller(struct call_record *r, const struct sip_identity *id)
+/* The caller, where someone vouches for who it is that does not say so.  In a response it would be the callee. */
+static const struct sip_identity *asserted(const struct sip_message *invite)
 {
-	snprintf(r->from, sizeof r->from, "%s", id->user);
-	snprintf(r->from_name, sizeof r->from_name, "%s", id->name);
-	uri_text(r->from_uri, sizeof r->from_uri, id);
+	bool vouched = invite->request && is_anonymous(&invite->from) && invite->asserted.scheme[0];
+	return vouched ? &invite->asserted : NULL;
 }
 
-bool party_assert(struct call_record *r, const struct sip_message *invite)
+/* `uri` has room for the text, which is borrowed from it. */
+static void name_caller(const char *texts[KNOWN_TEXTS], char uri[URI_TEXT],
+			const struct sip_identity *id)
 {
-	/* In a response it is the callee's. */
-	if (!invite->request || !is_anonymous(&invite->from) || invite->asserted.scheme[0] == '\0')
-		return false;
-	char before[sizeof r->from_uri];
-	memcpy(before, r->from_uri, sizeof before);
-	fill_caller(r, &invite->asserted);
-	return strcmp(before, r->from_uri) != 0;
+	uri_text(uri, URI_TEXT, id);
+	texts[KNOWN_FROM] = id->user;
+	texts[KNOWN_FROM_NAME] = id->name;
+	texts[KNOWN_FROM_URI] = uri;
 }
 
-bool party_divert(struct call_record *r, const struct sip_message *invite)
+bool party_assert(struct known *k, const struct sip_message *invite)
 {
-	if (r->diverted_from[0] != '\0' || invite->diverted_from[0] == '\0')
+	const struct sip_identity *caller = asserted(invite);
+	const char *texts[KNOWN_TEXTS];
+	char uri[URI_TEXT];
+	if (!caller)
 		return false;
-	snprintf(r->diverted_from, sizeof r->diverted_from, "%s", invite->diverted_from);
+	known_texts(k, texts);
+	const char *before = texts[KNOWN_FROM_URI];
+	name_caller(texts, uri, caller);
+	bool changed = strcmp(before, uri) != 0;
+	known_set_texts(k, texts);
+	return changed;
+}
+
+bool party_divert(struct known *k, const struct sip_message *invite)
+{
+	if (invite->diverted_from[0] == '\0' || known_text(k, KNOWN_DIVERTED_FROM)[0] != '\0')
+		return false;
+	known_set_text(k, KNOWN_DIVERTED_FROM, invite->diverted_from);
 	return true;
 }
 
-void party_fill(struct call_record *r, const struct sip_message *invite)
+void party_fill(struct known *k, const struct sip_message *invite)
 {
-	const struct sip_identity *to = &invite->to;
-	fill_caller(r, &invite->from);
-	(void)party_assert(r, invite);
-	snprintf(r->to, sizeof r->to, "%s", to->user);
-	snprintf(r->to_name, sizeof r->to_name, "%s", to->name);
-	uri_text(r->to_uri, sizeof r->to_uri, to);
-	(void)party_divert(r, invite);
+	const struct sip_identity *caller = asserted(invite), *to = &invite->to;
+	const char *texts[KNOWN_TEXTS];
+	char from_uri[URI_TEXT], to_uri[URI_TEXT];
+	known_texts(k, texts);
+	name_caller(texts, from_uri, caller ? caller : &invite->from);
+	uri_text(to_uri, sizeof to_uri, to);
+	texts[KNOWN_CALL_ID] = invite->call_id;
+	texts[KNOWN_TO] = to->user;
+	texts[KNOWN_TO_NAME] = to->name;
+	texts[KNOWN_TO_URI] = to_uri;
+	texts[KNOWN_DIVERTED_FROM] = invite->diverted_from;
+	known_set_texts(k, texts);
 }

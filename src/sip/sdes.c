@@ -108,24 +108,28 @@ static bool same_key(const struct sdes_key *a, enum track party, const struct sd
 	       memcmp(a->key, b->key, b->key_len) == 0 && strcmp(a->suite, b->suite) == 0;
 }
 
-bool sdes_note(struct call_record *r, enum track party, const struct sdes_key *key, int64_t from_us)
+enum sdes_noted sdes_note(struct sdes_keys *to, enum track party, uint8_t leg,
+			  const struct sdes_key *key, int64_t from_us)
 {
-	for (unsigned i = 0; i < r->sdes_count; i++)
-		if (same_key(&r->sdes[i], party, key))
-			return true;
-	if (r->sdes_count == SDES_MAX)
-		return false;
-	struct sdes_key *k = &r->sdes[r->sdes_count++];
+	for (unsigned i = 0; i < to->count; i++)
+		if (same_key(&to->key[i], party, key))
+			return SDES_KNOWN;
+	if (to->count == SDES_MAX)
+		return SDES_TOO_MANY;
+	struct sdes_key *k = &to->key[to->count];
 	*k = *key;
 	k->party = (uint8_t)party;
 	k->from_us = from_us;
-	return true;
+	to->leg[to->count++] = leg;
+	return SDES_NOTED;
 }
 
-void sdes_drop(struct call_record *r, unsigned i)
+void sdes_drop(struct sdes_keys *from, unsigned i)
 {
-	ASSERT(i < r->sdes_count);
-	memmove(&r->sdes[i], &r->sdes[i + 1], (r->sdes_count - i - 1) * sizeof *r->sdes);
-	r->sdes_count--;
-	explicit_bzero(&r->sdes[r->sdes_count], sizeof *r->sdes);
+	ASSERT(i < from->count);
+	unsigned behind = from->count - i - 1;
+	memmove(&from->key[i], &from->key[i + 1], behind * sizeof *from->key);
+	memmove(&from->leg[i], &from->leg[i + 1], behind);
+	from->count--;
+	explicit_bzero(&from->key[from->count], sizeof *from->key);
 }

@@ -6,7 +6,7 @@
  *            tag suite                        key and salt  life MKI  parameters
  *
  * Each party states the key of what it sends.  An offer may state several; the answer's tag says which is
- * used.  Keys are secrets: they stay here and in the call's record, are never logged, and are wiped when they are given
+ * used.  Keys are secrets: they stay here and go into the call's record, are never logged, and are wiped when they are given
  * up.  Signalling thread.
  */
 #ifndef CALLSPAN_SIP_SDES_H
@@ -30,11 +30,18 @@ struct sdes_offers {
 /* The value of one a=crypto line.  Adds to *to what can be used of it; false when nothing can, or there are enough. */
 bool sdes_read(struct sdes_offers *to, struct span value);
 
-/* Add a key to a call's record, unless it has it already.  False: there were too many. */
-bool sdes_note(struct call_record *r, enum track party, const struct sdes_key *key,
-	       int64_t from_us);
+/* The keys of a call. */
+struct sdes_keys {
+	uint32_t count;
+	struct sdes_key key[SDES_MAX];
+	uint8_t leg[SDES_MAX]; /* the callee's leg that stated it, or NO_LEG */
+};
 
-/* Remove (and wipe) key i of a call's record. */
-void sdes_drop(struct call_record *r, unsigned i);
+enum sdes_noted { SDES_NOTED, SDES_KNOWN /* it was there */, SDES_TOO_MANY };
+enum sdes_noted sdes_note(struct sdes_keys *to, enum track party, uint8_t leg,
+			  const struct sdes_key *key, int64_t from_us);
+
+/* Remove (and wipe) key i. */
+void sdes_drop(struct sdes_keys *from, unsigned i);
 
 #endif

@@ -78,7 +78,7 @@ void signalling_message_over(struct signalling *s, const struct datagram *d, uin
 /* Media that no signalling explains (from media_sink.orphan): a call without parties, where the policy says so. */
 void signalling_orphan(struct signalling *s, const struct media_orphan *o);
 
-/* A remark on a call's coverage (from media_sink.remark). */
+/* A remark on a call's coverage, static (from media_sink.remark). */
 void signalling_remark(struct signalling *s, uint64_t call, const char *coverage);
 
 /* A call's media was seen (from media_sink.alive). */

@@ -14,6 +14,7 @@
  */
 #include "sip/state.h"
 
+#include "base/list.h"
 #include "sip/calls.h"
 #include "sip/orphan.h"
 
@@ -23,8 +24,8 @@ typedef void action(struct signalling *s, struct call *c, const struct event *e)
 
 static void end(struct call *c, enum call_outcome outcome, enum call_ended_by by, int64_t at_ns)
 {
-	c->record.outcome = outcome;
-	c->record.ended_by = by;
+	c->known.outcome = outcome;
+	c->known.ended_by = by;
 	c->end_ns = at_ns;
 	c->until_ns = at_ns;
 }
@@ -42,7 +43,7 @@ static void go_on(struct signalling *s, struct call *c, const struct event *e)
 	(void)s, (void)e;
 	c->pending.due_ns = 0;
 	c->challenged = false;
-	c->record.sip_status = 0;
+	c->known.sip_status = 0;
 }
 
 static void ring(struct signalling *s, struct call *c, const struct event *e)
@@ -50,7 +51,7 @@ static void ring(struct signalling *s, struct call *c, const struct event *e)
 	(void)s;
 	if (c->pending.outcome != OUTCOME_CANCELLED) /* a 180 may cross a CANCEL */
 		c->pending.due_ns = 0;
-	c->record.ring_us = us_of(e->ts_ns);
+	c->known.ring_us = us_of(e->ts_ns);
 	c->changed = true;
 }
 
@@ -67,9 +68,9 @@ static void answer(struct signalling *s, struct call *c, const struct event *e)
 {
 	drop_call_byes(c);
 	c->pending.due_ns = 0;
-	c->record.answer_us = us_of(e->ts_ns);
-	c->record.sip_status = e->status;
-	c->record.outcome = OUTCOME_ANSWERED;
+	c->known.answer_us = us_of(e->ts_ns);
+	c->known.sip_status = e->status;
+	c->known.outcome = OUTCOME_ANSWERED;
 	c->changed = true;
 	count(s->cfg.counters, COUNT_CALLS_ANSWERED);
 }
@@ -77,7 +78,7 @@ static void answer(struct signalling *s, struct call *c, const struct event *e)
 static void wait_for_retry(struct signalling *s, struct call *c, const struct event *e)
 {
 	bool room = s->free_count > s->cfg.max_calls / 2;
-	c->record.sip_status = e->status;
+	c->known.sip_status = e->status;
 	c->challenged = true;
 	wait_for(c, e, room ? STATE_RETRY_NS : STATE_WAIT_NS, OUTCOME_FAILED, ENDED_BY_CALLEE);
 }
@@ -93,7 +94,7 @@ static void wait_for_487(struct signalling *s, struct call *c, const struct even
 static void refuse(struct signalling *s, struct call *c, const struct event *e)
 {
 	(void)s;
-	c->record.sip_status = e->status;
+	c->known.sip_status = e->status;
 	if (c->branches_count > 0 && c->branches[0].cancelled)
 		end(c, OUTCOME_CANCELLED, ENDED_BY_CALLER, e->ts_ns);
 	else if (e->status == 408) /* Request Timeout: nobody took the call */
@@ -105,8 +106,10 @@ static void refuse(struct signalling *s, struct call *c, const struct event *e)
 static void note_bye(struct signalling *s, struct call *c, const struct event *e)
 {
 	(void)s;
-	if (c->byes_count < CALL_BYES)
-		c->byes[c->byes_count++] = e->bye;
+	if (c->byes_count == CALL_BYES)
+		return;
+	c->byes = list_room(c->byes, c->byes_count, sizeof *c->byes);
+	c->byes[c->byes_count++] = e->bye;
 }
 
 static void drop_bye(struct signalling *s, struct call *c, const struct event *e)
@@ -151,7 +154,7 @@ static enum call_outcome outcome_now(const struct call *c)
 {
 	if (c->orphan)
 		return OUTCOME_NONE; /* nobody saw whether it was answered */
-	return c->record.state == CALL_TALKING || c->joined ? OUTCOME_ANSWERED : OUTCOME_UNANSWERED;
+	return c->known.state == CALL_TALKING || c->joined ? OUTCOME_ANSWERED : OUTCOME_UNANSWERED;
 }
 
 /* Media is reported every few seconds only, so what came last may be later than what we know
@@ -226,13 +229,13 @@ static const struct {
 bool state_event(struct signalling *s, struct call *c, const struct event *e)
 {
 	for (size_t i = 0; i < sizeof transitions / sizeof *transitions; i++) {
-		if (transitions[i].state != c->record.state || transitions[i].event != e->kind)
+		if (transitions[i].state != c->known.state || transitions[i].event != e->kind)
 			continue;
 		transitions[i].action(s, c, e);
-		if (c->record.state != transitions[i].next)
+		if (c->known.state != transitions[i].next)
 			c->changed = true;
-		c->record.state = transitions[i].next;
-		if (c->record.state != CALL_ENDED)
+		c->known.state = transitions[i].next;
+		if (c->known.state != CALL_ENDED)
 			return true;
 		calls_close(s, c);
 		return false;

@@ -12,6 +12,7 @@
 
 #define REFERRALS   512 /* at most: as many as calls */
 #define REFERRED_NS (32 * NS_PER_S)
+#define REFERRED_BY sizeof((struct call_record *)0)->referred_by
 #define REFER_MOST  1024 /* bytes of a Refer-To that are read */
 
 struct referral {
@@ -20,7 +21,7 @@ struct referral {
 	struct uuid conversation; /* of that call, where it has ended meanwhile */
 	struct endpoint to;       /* where the REFER was sent */
 	char target[CLEAN_SAME], referrer[CLEAN_SAME], referee[CLEAN_SAME];
-	char referred_by[sizeof((struct call_record *)0)->referred_by];
+	char referred_by[REFERRED_BY];
 };
 
 bool transfer_init(struct signalling *s)
@@ -54,9 +55,9 @@ void transfer_refer(struct signalling *s, struct call *c, const struct incoming 
 {
 	struct referral *f = &s->referrals[s->referrals_next];
 	char target[128];
-	const struct call_record *r = &c->record;
-	const char *referrer = by == TRACK_CALLER ? r->from : r->to;
-	const char *referee = by == TRACK_CALLER ? r->to : r->from;
+	bool caller = by == TRACK_CALLER;
+	const char *referrer = known_text(&c->known, caller ? KNOWN_FROM : KNOWN_TO);
+	const char *referee = known_text(&c->known, caller ? KNOWN_TO : KNOWN_FROM);
 
 	if (in->m->refer_to.len == 0)
 		return;
@@ -67,7 +68,7 @@ void transfer_refer(struct signalling *s, struct call *c, const struct incoming 
 	s->referrals_next = (s->referrals_next + 1) % s->referrals_most;
 	*f = (struct referral){ .at_ns = in->ts_ns,
 				.call = c->number,
-				.conversation = r->conversation,
+				.conversation = c->known.conversation,
 				.to = in->d->dst };
 	clean_same(f->target, target);
 	clean_same(f->referrer, referrer);
@@ -104,19 +105,17 @@ static void belong(struct signalling *s, struct call *c, const struct referral *
 {
 	uint32_t index = (uint32_t)f->call;
 	struct call *first = s->calls[index];
-	if (first && first->number == f->call && first->record.state != CALL_ENDED)
+	if (first && first->number == f->call && first->known.state != CALL_ENDED)
 		conversation_join(s, c, first);
 	else
 		conversation_adopt(s, c, &f->conversation);
-	if (c->record.referred_by[0] == '\0')
-		snprintf(c->record.referred_by, sizeof c->record.referred_by, "%s", f->referred_by);
 }
 
 void transfer_arrive(struct signalling *s, struct call *c, const struct incoming *in)
 {
-	char *by = c->record.referred_by;
+	char by[REFERRED_BY];
 	struct named n;
-	clean_uri_user(by, sizeof c->record.referred_by, in->m->referred_by);
+	clean_uri_user(by, sizeof by, in->m->referred_by);
 	clean_same(n.to, in->m->to.user);
 	clean_same(n.target, in->m->target);
 	clean_same(n.from, in->m->from.user);
@@ -126,10 +125,14 @@ void transfer_arrive(struct signalling *s, struct call *c, const struct incoming
 			&s->referrals[(s->referrals_next + s->referrals_most - i) %
 				      s->referrals_most];
 		if (f->at_ns == 0)
-			return;
+			break;
 		if (!fits(f, c, in, &n))
 			continue;
 		belong(s, c, f);
-		return;
+		if (by[0] == '\0')
+			snprintf(by, sizeof by, "%s", f->referred_by);
+		break;
 	}
+	if (by[0] != '\0')
+		known_set_text(&c->known, KNOWN_REFERRED_BY, by);
 }

@@ -3,6 +3,8 @@
 /* test_sip_lines.c: media lines beyond one plain audio line: ICE, RTCP, several lines, T.38, hold. */
 #include "sip_lab.h"
 
+#include "sip/call.h"
+
 #define HEAD(address) "v=0\r\nc=IN IP4 " address "\r\n"
 
 static void ice_candidates_are_expected_too(void **state)
@@ -237,6 +239,51 @@ static void hold_is_known_by_its_answer_alone(void **state)
 	lab_free(&l);
 }
 
+static void endpoints_that_say_the_same_share_a_payload_map(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	lab_talking(&l);
+	assert_int_equal(l.s->lines, 2);
+	assert_int_equal(intern_count(l.s->maps), 1);
+	say(&l, 2000, "INVITE 2 a b y1", sdp_with("10.0.0.1", 4000, "a=rtpmap:0 L16/44100"));
+	assert_int_equal(intern_count(l.s->maps), 2);
+	assert_string_equal(l.expected.payloads[0].codec, "L16");
+	say(&l, 3000, "BYE 3 a b y2", NULL);
+	say(&l, 3010, "200 BYE 3 a b y2", NULL);
+	assert_int_equal(l.s->lines, 0);
+	assert_int_equal(intern_count(l.s->maps), 0);
+	lab_free(&l);
+}
+
+/* As many endpoints as media can expect: four for each call that there may be. */
+static void endpoints_of_all_calls_are_bounded(void **state)
+{
+	(void)state;
+	struct sip_lab l;
+	char what[64];
+	lab_talking(&l);
+	for (unsigned i = 0; i < 15; i++) { /* offered, never answered */
+		snprintf(what, sizeof what, "INVITE %u a b y%u", i + 2, i);
+		say(&l, 2000 + i, what, sdp("10.0.0.1", 4002 + 2 * i));
+	}
+	assert_int_equal(l.s->lines, 16);
+	assert_int_equal(counted(&l, COUNT_SIP_MEDIA_LIMIT), 1);
+	l.call_id = "call-2@lab";
+	say(&l, 3000, "INVITE 1 a - z1", sdp("10.0.0.3", 4000));
+	assert_int_equal(counted(&l, COUNT_SIP_MEDIA_LIMIT), 2);
+	assert_int_equal(signalling_calls(l.s), 2);
+	l.call_id = "call-1@lab";
+	say(&l, 4000, "BYE 30 a b x2", NULL);
+	say(&l, 4010, "200 BYE 30 a b x2", NULL);
+	assert_int_equal(l.s->lines, 0);
+	l.call_id = "call-2@lab";
+	say(&l, 5000, "200 INVITE 1 a b z1", sdp("10.0.0.4", 5000));
+	assert_int_equal(l.s->lines, 1);
+	assert_int_equal(counted(&l, COUNT_SIP_MEDIA_LIMIT), 2);
+	lab_free(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +301,8 @@ int main(void)
 		cmocka_unit_test(refresh_by_the_held_party_keeps_the_hold),
 		cmocka_unit_test(both_may_hold_and_one_resume_does_not_end_it),
 		cmocka_unit_test(hold_is_known_by_its_answer_alone),
+		cmocka_unit_test(endpoints_that_say_the_same_share_a_payload_map),
+		cmocka_unit_test(endpoints_of_all_calls_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,8 +133,11 @@ static void remark_is_made_once(void **state)
 	told(&l, "");
 	assert_int_equal(l.last.coverage_count, 1);
 	assert_string_equal(l.last.coverage[0], "relay-copy");
-	for (char name[] = "a"; name[0] <= 'z'; name[0]++)
-		signalling_remark(l.s, l.call, name);
+	static char names[26][2];
+	for (unsigned i = 0; i < 26; i++) {
+		names[i][0] = (char)('a' + i);
+		signalling_remark(l.s, l.call, names[i]);
+	}
 	assert_int_equal(l.last.coverage_count, COVERAGE_MAX);
 	lab_free(&l);
 }

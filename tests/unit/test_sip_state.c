@@ -34,7 +34,7 @@ static struct call *call_in(struct sip_lab *l, enum call_state state)
 	l->log[0] = '\0';
 	struct call *c = l->s->calls[l->call & UINT32_MAX];
 	assert_non_null(c);
-	assert_int_equal(c->record.state, state);
+	assert_int_equal(c->known.state, state);
 	return c;
 }
 
@@ -54,16 +54,16 @@ static void check(enum call_state state, enum event_kind kind, char want)
 	struct sip_lab l;
 	struct call *c = call_in(&l, state);
 	struct event e = event_of(kind);
-	struct call_record before = c->record;
+	struct known before = c->known;
 	bool open = state_event(l.s, c, &e);
 	if (open == (want == 'X'))
 		fail_msg("state %d, event %d: open %d", (int)state, (int)kind, open);
 	if (want == '.') {
-		assert_memory_equal(&before, &c->record, sizeof before);
+		assert_memory_equal(&before, &c->known, sizeof before);
 		assert_int_equal(c->pending.due_ns, 0);
 		assert_int_equal(c->byes_count, 0);
 	} else if (open) {
-		assert_int_equal(c->record.state, states[(int)want]);
+		assert_int_equal(c->known.state, states[(int)want]);
 	} else {
 		assert_int_equal(l.last.state, CALL_ENDED);
 		assert_int_equal(signalling_calls(l.s), 0);
@@ -94,11 +94,11 @@ static void waiting_is_over_when_the_caller_tries_again(void **state)
 	struct event e = event_of(EVENT_CHALLENGED);
 	assert_true(state_event(l.s, c, &e));
 	assert_int_equal(c->pending.due_ns, at_ms(5000) + STATE_RETRY_NS);
-	assert_int_equal(c->record.sip_status, 486);
+	assert_int_equal(c->known.sip_status, 486);
 	e = event_of(EVENT_INVITED_AGAIN);
 	assert_true(state_event(l.s, c, &e));
 	assert_int_equal(c->pending.due_ns, 0);
-	assert_int_equal(c->record.sip_status, 0);
+	assert_int_equal(c->known.sip_status, 0);
 	lab_free(&l);
 }
 
