@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/pages.h"
 #include "base/pool.h"
 #include "store/recorder_files.h"
@@ -41,6 +42,7 @@ struct call_secret {
 };
 
 struct writer_stream {
+	uint16_t number;
 	uint32_t next_chunk; /* least counter that its next chunk may have */
 	uint32_t dropped;    /* frames that were in chunks the disk did not take */
 };
@@ -55,7 +57,7 @@ struct writer_call {
 	uint32_t slot;
 	unsigned done;
 	uint64_t records;              /* counter of the next call or stream record */
-	struct writer_stream *streams; /* owned: by stream number */
+	struct writer_stream *streams; /* owned: a list (list.h), in order of their numbers */
 	uint32_t streams_count;
 };
 
@@ -249,19 +251,25 @@ void store_writer_open(struct store_writer *w, const struct store_open *o)
 		count(w->home.counters, COUNT_DISK_FULL_RECORDS);
 }
 
-static struct writer_stream *stream_of(struct writer_call *c, uint16_t stream)
+/* Numbers come in blocks, few of each are used; a hostile call may use thousands. */
+static struct writer_stream *stream_of(struct writer_call *c, uint16_t number)
 {
-	if (stream >= c->streams_count) {
-		uint32_t count = c->streams_count ? c->streams_count : 4;
-		while (count <= stream)
-			count *= 2;
-		struct writer_stream *streams = realloc(c->streams, count * sizeof *streams);
-		ASSERT(streams);
-		memset(streams + c->streams_count, 0, (count - c->streams_count) * sizeof *streams);
-		c->streams = streams;
-		c->streams_count = count;
+	uint32_t low = 0, high = c->streams_count;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (c->streams[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return &c->streams[stream];
+	if (low < c->streams_count && c->streams[low].number == number)
+		return &c->streams[low];
+	c->streams = list_room(c->streams, c->streams_count, sizeof *c->streams);
+	struct writer_stream *s = &c->streams[low];
+	memmove(s + 1, s, (c->streams_count++ - low) * sizeof *s);
+	*s = (struct writer_stream){ .number = number };
+	return s;
 }
 
 void store_writer_chunk(struct store_writer *w, const struct chunk *k)

@@ -316,7 +316,10 @@ static void no_nonce_comes_twice_under_one_key(void **state)
 	struct test_store t;
 	struct test_segments list;
 	struct error err;
-	static uint64_t next[CALLS + 1][6];
+	/* As blocks of numbers are given out to capture threads. */
+	static const uint16_t streams[] = { 0, 1, 64, 128, 129, 130, 4095, 40000, 65535 };
+	enum { STREAMS = sizeof streams / sizeof streams[0] };
+	static uint64_t next[CALLS + 1][STREAMS];
 	static struct name names[2 * STEPS];
 	static struct store_open o[CALLS + 1];
 
@@ -331,14 +334,15 @@ static void no_nonce_comes_twice_under_one_key(void **state)
 	}
 	for (int i = 0; i < STEPS; i++) {
 		uint64_t call = 1 + (uint64_t)rand() % CALLS;
-		uint16_t stream = (uint16_t)(rand() % 6);
+		unsigned nth = (unsigned)rand() % STREAMS;
+		uint16_t stream = streams[nth];
 		struct stream_record sr = { .call = call, .stream = stream, .track = stream & 1 };
 		switch (rand() % 8) {
 		case 0: write_call_record(w, &o[call]); break;
 		case 1: store_writer_stream(w, &sr); break;
 		default:
-			next[call][stream] += rand() % 10 == 0; /* a chunk was dropped before us */
-			test_chunk(&chunk, call, stream, next[call][stream]++, 320);
+			next[call][nth] += rand() % 10 == 0; /* a chunk was dropped before us */
+			test_chunk(&chunk, call, stream, next[call][nth]++, 320);
 			store_writer_chunk(w, &chunk);
 		}
 		if (rand() % 20 == 0)
