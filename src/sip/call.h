@@ -150,25 +150,26 @@ struct call {
 	bool branches_full;
 	bool orphan;     /* media without signalling: no Call-ID, no parties */
 	bool announced;  /* the sink knows of it */
+	bool paired;     /* as the first leg of a B2BUA */
 	bool challenged; /* its last response made its caller try again */
 	/* what the policy makes of it (judgement.c) */
-	bool excluded;              /* a line that is never recorded takes part */
-	bool unlisted;              /* it is not recorded: the sink hears of its media alone */
-	uint64_t other_leg;         /* number of the B2BUA's leg that it continues; 0: none */
+	bool excluded; /* a line that is never recorded takes part */
+	bool unlisted; /* it is not recorded: the sink hears of its media alone */
+	bool keep_signalling;
 	uint8_t dtmf;               /* enum dtmf_keep */
 	const char *retention;      /* borrowed: of the policy, or of the configuration */
 	const char *policy_hash;    /* the same, 64 hex digits */
 	struct held_policy *policy; /* held: the one that it began under; NULL: none */
 	struct call_record *shown;  /* owned: what is told instead of what is known; NULL: that */
-	bool keep_signalling;
-	int64_t start_ns;         /* its first INVITE */
-	int64_t last_ns;          /* when SIP or media was last seen */
-	int64_t heard_ns;         /* when SIP was: no message of the call counts as earlier */
-	int64_t end_ns, until_ns; /* once it has ended */
+	int64_t start_ns;           /* its first INVITE */
+	int64_t last_ns;            /* when SIP or media was last seen */
+	int64_t heard_ns;           /* when SIP was: no message of the call counts as earlier */
+	int64_t end_ns, until_ns;   /* once it has ended */
 	struct ending pending;
 
 	/* Lists (list.h), owned; the digits say how long they get. */
 	uint8_t hops_count, legs_count, branches_count, byes_count, ties_count, exchanges_count;
+	uint32_t seen_next;
 	struct hop *hops;           /* CALL_HOPS */
 	struct leg *legs;           /* CALL_LEGS */
 	struct branch *branches;    /* CALL_BRANCHES */
@@ -176,10 +177,9 @@ struct call {
 	struct digest *ties;        /* CALL_TIES: what others of its conversation may have too */
 	struct exchange *exchanges; /* CALL_EXCHANGES */
 	uint64_t *seen;             /* CALL_SEEN: messages seen lately, then a ring */
-	uint32_t seen_next;
 
 	struct call *member_next, *member_prev; /* of its conversation, a circle */
-	bool paired;                            /* as the first leg of a B2BUA */
+	uint64_t other_leg; /* number of the B2BUA's leg that it continues; 0: none */
 
 	uint32_t exchanges_made;
 	uint32_t stream_next;

@@ -27,13 +27,12 @@ static char key_of(struct span text)
 
 static void note(struct call *c, enum track by, char key)
 {
-	c->known.dtmf_count++;
-	c->changed = true;
-	if (c->dtmf != DTMF_KEEP)
-		return;
-	char *kept = known_extras(&c->known)->digits[by];
+	struct known_extras *x = known_extras(&c->known);
+	char *kept = x->digits[by];
 	size_t len = strlen(kept);
-	if (len + 1 < DIGITS) {
+	x->dtmf_count++;
+	c->changed = true;
+	if (c->dtmf == DTMF_KEEP && len + 1 < DIGITS) {
 		kept[len] = key;
 		kept[len + 1] = '\0';
 	}

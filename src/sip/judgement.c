@@ -183,7 +183,7 @@ void judgement_begin(struct signalling *s, struct call *c, const struct incoming
 	if (!c->policy)
 		return;
 	rules_judge(&c->policy->policy, invite, &v);
-	c->known.direction = v.direction;
+	c->known.direction = (uint8_t)v.direction;
 	c->retention = v.retention;
 	if (v.action == POLICY_SKIP) {
 		c->unlisted = true;

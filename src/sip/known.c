@@ -153,6 +153,7 @@ static void tell_extras(const struct known_extras *x, struct call_record *r)
 	for (unsigned i = 0; i < x->others_count && len < sizeof r->other_media; i++)
 		len += (size_t)snprintf(r->other_media + len, sizeof r->other_media - len, "%s%s",
 					len > 0 ? "," : "", description_other_name(x->others[i]));
+	r->dtmf_count = x->dtmf_count;
 	memcpy(r->digits, x->digits, sizeof r->digits);
 }
 
@@ -160,12 +161,11 @@ void known_tell(const struct known *k, struct call_record *r)
 {
 	r->id = k->id;
 	r->conversation = k->conversation;
-	r->state = k->state;
-	r->outcome = k->outcome;
-	r->ended_by = k->ended_by;
-	r->direction = k->direction;
+	r->state = (enum call_state)k->state;
+	r->outcome = (enum call_outcome)k->outcome;
+	r->ended_by = (enum call_ended_by)k->ended_by;
+	r->direction = (enum call_direction)k->direction;
 	r->sip_status = k->sip_status;
-	r->dtmf_count = k->dtmf_count;
 	r->ring_us = k->ring_us;
 	r->answer_us = k->answer_us;
 	tell_texts(k, r);

@@ -40,16 +40,17 @@ struct known_extras {
 		int64_t from_us, to_us;
 	} holds[KNOWN_HOLDS];
 	const char *coverage[COVERAGE_MAX]; /* static */
-	char digits[2][DIGITS];             /* by enum track */
+	uint32_t dtmf_count;
+	char digits[2][DIGITS]; /* by enum track */
 };
 
 struct known {
 	struct uuid id, conversation;
-	enum call_state state;
-	enum call_outcome outcome;
-	enum call_ended_by ended_by;
-	enum call_direction direction;
-	uint32_t sip_status, dtmf_count;
+	uint8_t state;     /* enum call_state */
+	uint8_t outcome;   /* enum call_outcome */
+	uint8_t ended_by;  /* enum call_ended_by */
+	uint8_t direction; /* enum call_direction */
+	uint32_t sip_status;
 	int64_t ring_us, answer_us;
 	char *texts;                 /* owned */
 	struct known_extras *extras; /* owned */

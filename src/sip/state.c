@@ -24,8 +24,8 @@ typedef void action(struct signalling *s, struct call *c, const struct event *e)
 
 static void end(struct call *c, enum call_outcome outcome, enum call_ended_by by, int64_t at_ns)
 {
-	c->known.outcome = outcome;
-	c->known.ended_by = by;
+	c->known.outcome = (uint8_t)outcome;
+	c->known.ended_by = (uint8_t)by;
 	c->end_ns = at_ns;
 	c->until_ns = at_ns;
 }
@@ -234,7 +234,7 @@ bool state_event(struct signalling *s, struct call *c, const struct event *e)
 		transitions[i].action(s, c, e);
 		if (c->known.state != transitions[i].next)
 			c->changed = true;
-		c->known.state = transitions[i].next;
+		c->known.state = (uint8_t)transitions[i].next;
 		if (c->known.state != CALL_ENDED)
 			return true;
 		calls_close(s, c);
