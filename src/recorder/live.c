@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #define WAIT_MS  5
 #define WATCH_US 20000
@@ -278,11 +279,9 @@ static enum rc live_init(struct live *l, struct session *s, struct error *err)
 static enum rc start_thread(pthread_t *thread, bool *running, void *(*fn)(void *), void *arg,
 			    struct error *err)
 {
-	int e = pthread_create(thread, NULL, fn, arg);
-	if (e)
-		return error_errno(err, RC_FAILED, e, "cannot start a thread");
-	*running = true;
-	return RC_OK;
+	enum rc rc = thread_start(thread, fn, arg, err);
+	*running = rc == RC_OK;
+	return rc;
 }
 
 static enum rc start_threads(struct live *l, struct error *err)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #define DRAIN_AT_ONCE 64 /* messages taken from one ring before the next has its turn */
 #define TICK_NS       (20 * NS_PER_MS)
@@ -153,11 +154,9 @@ static void *run(void *arg)
 
 enum rc writer_thread_start(struct writer_thread *w, struct error *err)
 {
-	int e = pthread_create(&w->thread, NULL, run, w);
-	if (e)
-		return error_errno(err, RC_FAILED, e, "cannot start a writer thread");
-	w->running = true;
-	return RC_OK;
+	enum rc rc = thread_start(&w->thread, run, w, err);
+	w->running = rc == RC_OK;
+	return rc;
 }
 
 enum rc writer_thread_finish(struct writer_thread *w, struct error *err)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The callspan authors */
+/* thread.c: the mask of signals is inherited, so it is changed for the moment of the start. */
+#include "base/thread.h"
+
+#include <signal.h>
+
+enum rc thread_start(pthread_t *thread, void *(*fn)(void *), void *arg, struct error *err)
+{
+	sigset_t all, usual;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &usual);
+	int e = pthread_create(thread, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &usual, NULL);
+	return e ? error_errno(err, RC_FAILED, e, "cannot start a thread") : RC_OK;
+}
