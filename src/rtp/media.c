@@ -37,7 +37,6 @@ struct media *media_new(const struct media_config *cfg)
 	m->cfg = *cfg;
 	m->counters = cfg->counters;
 	m->pen = pen_new(cfg->pen_bytes, cfg->counters);
-	m->heard_ns = INT64_MAX;
 	/* A flow has a live stream or an ended one. */
 	bool ok = flow_table_init(&m->flows, 2 * streams);
 	ok = supply_init(&m->supply, cfg->buffers, cfg->keep_reserve) && ok;
@@ -524,7 +523,7 @@ static void burst(struct media *m, const struct datagram *d, int n, enum media_v
 static void tick(struct media *m, int64_t now_ns)
 {
 	stream_tick(m, now_ns);
-	pen_tick(m->pen, now_ns, m->heard_ns);
+	pen_tick(m->pen, now_ns);
 	ended_tick(m, now_ns);
 }
 
@@ -556,7 +555,7 @@ void media_pen(struct media *m, const struct datagram *d)
 
 void media_heard(struct media *m, int64_t heard_ns)
 {
-	m->heard_ns = heard_ns;
+	pen_heard(m->pen, heard_ns);
 }
 
 void media_tick(struct media *m, int64_t now_ns)

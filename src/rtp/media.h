@@ -28,8 +28,7 @@ struct media {
 	struct expect_table expects;
 	struct ended_set ended;
 	struct held_set held;
-	struct pen *pen;  /* owned */
-	int64_t heard_ns; /* signalling has dealt with all SIP up to then */
+	struct pen *pen; /* owned */
 };
 
 /* a - b for packet times, which hostile files choose: no overflow, far apart stays far apart. */

@@ -18,6 +18,7 @@
 #include "rtp/media.h"
 
 #define WAIT_NS   (2 * NS_PER_S)
+#define FRAME_NS  (20 * NS_PER_MS) /* the usual one */
 #define SLOT_ROOM 200
 #define RUN_GAP   16 /* numbers that may be missing in what is in sequence */
 #define FLOWS_AT_ONCE                                                                              \
@@ -63,6 +64,7 @@ struct pen {
 	uint32_t newest, oldest;            /* flows, by last use */
 	struct pen_slot *eldest, *youngest; /* frames, by arrival */
 	uint64_t held, order;
+	int64_t heard_ns; /* signalling has dealt with all SIP up to then */
 	struct hash_key key;
 	uint8_t scratch[PEN_FRAME_BYTES];
 };
@@ -79,6 +81,7 @@ struct pen *pen_new(size_t bytes, struct counters *counters)
 	if (slots > UINT32_MAX / 2)
 		slots = UINT32_MAX / 2;
 	p->counters = counters;
+	p->heard_ns = INT64_MAX;
 	p->max = (uint32_t)slots / 4;
 	p->free = p->newest = p->oldest = NONE;
 	p->heads_count = hash_size((uint64_t)p->max * 2);
@@ -334,6 +337,16 @@ static bool is_orphan(struct pen_flow *f, const struct datagram *d, struct media
 	return true;
 }
 
+/* How many frames of a flow may wait: what came since signalling's time is not its to answer for. */
+static uint32_t most_frames(const struct pen *p, int64_t now_ns)
+{
+	int64_t behind = media_since(now_ns, p->heard_ns) / FRAME_NS;
+	if (behind <= 0)
+		return PEN_FLOW_FRAMES;
+	return behind < PEN_FLOW_MOST - PEN_FLOW_FRAMES ? PEN_FLOW_FRAMES + (uint32_t)behind
+							: PEN_FLOW_MOST;
+}
+
 bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_orphan *o)
 {
 	count(p->counters, COUNT_TO_PEN);
@@ -344,7 +357,7 @@ bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_or
 	uint32_t flow = flow_get(p, d);
 	struct pen_flow *f = &p->flows[flow];
 	f->held = held;
-	if (f->frames == PEN_FLOW_FRAMES)
+	while (f->frames >= most_frames(p, d->ts_ns))
 		(void)flow_drop_first(p, flow, COUNT_PEN_FULL);
 	struct pen_slot *s;
 	while (!(s = frame_copy(p, d, flow)) && f->frames > 1)
@@ -377,13 +390,18 @@ bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_or
 	return is_orphan(f, d, o);
 }
 
-void pen_tick(struct pen *p, int64_t now_ns, int64_t heard_ns)
+void pen_heard(struct pen *p, int64_t heard_ns)
+{
+	p->heard_ns = heard_ns;
+}
+
+void pen_tick(struct pen *p, int64_t now_ns)
 {
 	while (p->eldest) {
 		int64_t waited = media_since(now_ns, p->eldest->ts_ns);
 		if (waited <= WAIT_NS && waited >= -WAIT_NS)
 			break;
-		if (waited > 0 && media_since(heard_ns, p->eldest->ts_ns) <= WAIT_NS)
+		if (waited > 0 && media_since(p->heard_ns, p->eldest->ts_ns) <= WAIT_NS)
 			break;
 		(void)flow_drop_first(p, p->eldest->flow, COUNT_PEN_EXPIRED);
 	}

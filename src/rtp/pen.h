@@ -4,7 +4,8 @@
  *
  * Audio may outrun the SDP that announces it.  Datagrams that look like RTP and that nobody expects
  * wait here, at most 2 s of packet time and 100 a flow, and are handed over, oldest first, when
- * signalling expects their destination or, failing that, their source.
+ * signalling expects their destination or, failing that, their source.  Of a flow that came while signalling is
+ * behind (pen_heard) up to 500 wait, and longer.
  *
  *   INVITE      RTP RTP RTP   200 OK (SDP)   RTP
  *     |          '---pen---'------'|           |
@@ -24,6 +25,7 @@ struct pen;
 struct media_orphan;
 
 #define PEN_FLOW_FRAMES 100
+#define PEN_FLOW_MOST   500  /* while signalling is behind */
 #define PEN_FRAME_BYTES 2000 /* larger ones are not kept */
 
 /* `bytes` for frames; NULL when memory is short. */
@@ -47,8 +49,11 @@ void pen_release_flow(struct pen *p, const struct endpoint *src, const struct en
 		      void (*take)(void *ctx, const struct datagram *d), void *ctx);
 void pen_unhold(struct pen *p, const struct endpoint *src, const struct endpoint *dst);
 
-/* Drop what has waited for more than 2 s, if signalling has got so far: to heard_ns. */
-void pen_tick(struct pen *p, int64_t now_ns, int64_t heard_ns);
+/* Signalling has got so far (media_heard). */
+void pen_heard(struct pen *p, int64_t heard_ns);
+
+/* Drop what has waited for more than 2 s, by packet time and by what signalling has heard. */
+void pen_tick(struct pen *p, int64_t now_ns);
 
 uint64_t pen_held(const struct pen *p);
 

@@ -123,6 +123,27 @@ static void keeps_what_signalling_has_yet_to_hear_of(void **state)
 	rig_free(r);
 }
 
+/* Frames without end, and then it catches up. */
+static void keeps_more_of_a_flow_while_signalling_is_behind(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(rig_config());
+	struct talker a = voice(T0);
+	media_heard(r->media, T0 - 500 * MS);
+	talk_n(r, &a, 300);
+	assert_int_equal(media_held(r->media), 300);
+	talk_n(r, &a, 300);
+	assert_int_equal(media_held(r->media), 500);
+	expect_count(r, PEN_FULL, 100);
+	/* It is heard of all but the last second: that and 100. */
+	media_heard(r->media, T0 + 11000 * MS);
+	talk_n(r, &a, 1);
+	assert_int_equal(media_held(r->media), 150);
+	rig_expect(r, 1, *caller(), TRACK_CALLER, T0);
+	expect_count(r, PEN_RELEASED, 150);
+	rig_free(r);
+}
+
 static void keeps_a_hundred_frames_a_flow_the_newest(void **state)
 {
 	(void)state;
@@ -291,6 +312,7 @@ int main(void)
 		cmocka_unit_test(hands_over_by_source_when_nobody_expects_the_destination),
 		cmocka_unit_test(keeps_two_seconds_of_packet_time),
 		cmocka_unit_test(keeps_what_signalling_has_yet_to_hear_of),
+		cmocka_unit_test(keeps_more_of_a_flow_while_signalling_is_behind),
 		cmocka_unit_test(keeps_a_hundred_frames_a_flow_the_newest),
 		cmocka_unit_test(the_least_recently_used_flow_goes_first),
 		cmocka_unit_test(many_flows_cannot_outgrow_it),
