@@ -339,8 +339,9 @@ void capture_file_progress(const struct capture_file *f, uint64_t *done, uint64_
 
 /* ---- an interface -------------------------------------------------------------------- */
 
-/* How long the kernel holds a block of frames that is not full. */
-#define BLOCK_TIMEOUT_MS 10
+/* How long the kernel holds a block of frames (256 KiB) that is not full.  It closes one each time, however little came, so this
+ * is also for how long a thread may be kept from running at a small rate: 256 blocks in 64 MiB, 10 s. */
+#define BLOCK_TIMEOUT_MS 40
 
 struct live {
 	struct capture base;
