@@ -82,12 +82,12 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 BENCH   := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 # Where there is no DPDK there is no ring to fill.
 ifneq ($(DPDK),yes)
-  BENCH := $(filter-out $(B)/bench/ring,$(BENCH))
+  BENCH := $(filter-out $(B)/bench/ring $(B)/bench/floor_dpdk,$(BENCH))
 endif
 LOAD    := $(B)/bench/libload.a
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
-.PHONY: matrix fuzzers all help check check-long units lint layers format bench bench-peer bench-soak fuzz install clean demo pcaps-update FORCE
+.PHONY: matrix fuzzers races all help check check-long units lint layers format bench bench-peer bench-soak fuzz install clean demo pcaps-update FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -155,7 +155,7 @@ $(LOAD): $(patsubst %.c,$(B)/%.o,$(wildcard bench/load/*.c))
 	$(AR) rcs $@ $^
 
 $(B)/bench/%.o: private CPPFLAGS += -Ibench
-$(B)/bench/ring.o: private CPPFLAGS += -Ibench $(DPDK_CFLAGS)
+$(B)/bench/ring.o $(B)/bench/floor_dpdk.o: private CPPFLAGS += -Ibench $(DPDK_CFLAGS)
 $(B)/bench/ring: private LIBS += -lrte_net_ring
 
 $(B)/bench/%: $(B)/bench/%.o $(LOAD) $(LIB)
@@ -181,7 +181,7 @@ check: all $(UNITS) $(BENCH) $(B)/e2e/callspand-stall ## run all tests (under 20
 
 check-long: all $(UNITS) $(BENCH) $(B)/e2e/callspand-stall ## the same with full counts: kill loops, long fuzzing, soaks, races
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
-	@$(MAKE) --no-print-directory MODE=tsan all
+	@$(MAKE) --no-print-directory MODE=tsan races
 	@LONG=1 tests/run $(MODE)
 
 matrix: all ## record live in every cell of ../shared/lab and print the table (root; about 20 minutes)
@@ -201,6 +201,9 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 	@tests/run-fuzz build/fuzz/fuzz $${FUZZ_SECONDS:-60}
 
 fuzzers: $(FUZZERS)
+
+# What tests need under ThreadSanitizer.
+races: all $(patsubst %,$(B)/bench/%,$(filter generate ring,$(notdir $(BENCH)))) $(B)/e2e/callspand-stall
 
 bench: all $(BENCH) ## measure against the bare loop and print the table
 	@bench/run $(B)
