@@ -122,6 +122,13 @@ class Place:
         subprocess.run([self.program("callspan"), "--store", self.store, "init", "--policy", POLICY,
                         "--unattended", "--allow-cow"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def generate_to(self, capture, calls, seconds, waves, extra=()):
+        """A capture file; what is in it."""
+        out = subprocess.run([self.program("bench/generate"), "--output", capture, "--calls", str(calls),
+                              "--seconds", str(seconds), "--waves", str(waves), *extra],
+                             check=True, stdout=subprocess.PIPE, text=True).stdout
+        return json.loads(out)
+
     def read_counters(self):
         with open(self.counters) as f:
             return json.load(f)

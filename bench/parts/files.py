@@ -4,7 +4,6 @@
 import json
 import math
 import os
-import subprocess
 from dataclasses import dataclass, field
 
 from parts.common import Place, as_table, dropped, measured, memory_at_hand, median, say, verdict, warm
@@ -55,10 +54,7 @@ class Bench(Place):
         self.capture = os.path.join(directory, "bench.pcap")
 
     def generate(self, calls, seconds, waves, extra=()):
-        out = subprocess.run([self.program("bench/generate"), "--output", self.capture, "--calls", str(calls),
-                              "--seconds", str(seconds), "--waves", str(waves), *extra],
-                             check=True, stdout=subprocess.PIPE, text=True).stdout
-        return json.loads(out)
+        return self.generate_to(self.capture, calls, seconds, waves, extra)
 
     def at_hand(self):
         """What both programs find: the capture in the page cache, and memory that only has to be taken."""

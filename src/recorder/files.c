@@ -273,6 +273,8 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 	work_end(&r->tap.work);
 	session_note_work(s, "reader", 0, &r->tap.work);
 	s->pen_held = media_held(r->tap.media);
+	s->buffers_most = media_buffers_most(r->tap.media);
+	s->media_bytes_most = media_bytes_most(r->tap.media);
 	s->fragments_held = reassembly_fragments_held(r->joiner.reassembly);
 	s->segments_held = reassembly_segments_held(r->joiner.reassembly);
 	counters_sum(&s->total, &r->tap.counters);

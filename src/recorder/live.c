@@ -441,8 +441,11 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 	for (unsigned i = 0; l->threads && i < s->threads; i++) {
 		counters_sum(&s->total, &l->threads[i].tap.counters);
 		session_note_work(s, "capture", i, &l->threads[i].tap.work);
-		if (l->threads[i].tap.media)
-			s->pen_held += media_held(l->threads[i].tap.media);
+		if (!l->threads[i].tap.media)
+			continue;
+		s->pen_held += media_held(l->threads[i].tap.media);
+		s->buffers_most += media_buffers_most(l->threads[i].tap.media);
+		s->media_bytes_most += media_bytes_most(l->threads[i].tap.media);
 	}
 	counters_sum(&s->total, &l->signalling_counters);
 	counters_sum(&s->total, &s->sources.counters);

@@ -41,6 +41,8 @@ struct session {
 	struct counters total;                  /* filled when all threads have ended */
 	uint64_t pen_held;                      /* likewise */
 	uint64_t fragments_held, segments_held; /* likewise */
+	uint64_t buffers_most;                  /* likewise: chunk buffers out at once */
+	uint64_t media_bytes_most;              /* likewise: of streams, flows, expectations */
 	int64_t started_ns;                     /* wall clock, for the status */
 	int64_t started_mono_ns;                /* the same moment by two other clocks */
 	uint64_t started_cycles;

@@ -57,6 +57,10 @@ enum rc report_write(const char *path, const struct session *s, struct error *er
 	fprintf(f, "  \"pen-held\": %" PRIu64 ",\n", s->pen_held);
 	fprintf(f, "  \"fragments-held\": %" PRIu64 ",\n", s->fragments_held);
 	fprintf(f, "  \"segments-held\": %" PRIu64 ",\n", s->segments_held);
+	fprintf(f,
+		"  \"memory\": {\"chunk-buffer-bytes\": %d, \"chunk-buffers-most\": %" PRIu64
+		", \"media-bytes-most\": %" PRIu64 "},\n",
+		CHUNK_BUFFER, s->buffers_most, s->media_bytes_most);
 	put_works(f, s);
 	fputs("}\n", f);
 	bool bad = ferror(f) != 0;

@@ -569,16 +569,6 @@ void media_give_back(struct media *m, struct chunk *c)
 	pool_put(m->supply.pool, c);
 }
 
-uint64_t media_held(const struct media *m)
-{
-	return pen_held(m->pen);
-}
-
-uint32_t media_streams(const struct media *m)
-{
-	return m->streams.live;
-}
-
 void media_take_released(void *ctx, const struct datagram *d)
 {
 	struct media *m = ctx;

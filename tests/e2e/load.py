@@ -245,6 +245,8 @@ def threads_tell_where_their_time_went(bench):
     same(sorted(told["threads"]), ["reader-0", "writer-0"], "the threads")
     for thread in told["threads"].values():
         check(thread["cpu_s"] > 0, "a thread took no CPU time")
+    # Two streams of each call are open at once, and each second they close a chunk.
+    check(40 <= told["memory"]["chunk-buffers-most"] <= told["chunks-written"], "chunk buffers")
     writer = told["threads"]["writer-0"]
     same(writer["seal"]["items"], told["chunks-written"] + told["records-written"], "what was sealed")
     same(writer["slot"]["items"], told["calls"], "slots")
