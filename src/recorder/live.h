@@ -40,7 +40,8 @@ struct live {
 	struct work signalling_work;
 	struct outbox *to_writer; /* signalling's, one a writer */
 	policy_box new_policy;
-	_Atomic int64_t heard_ns; /* signalling has dealt with all up to this packet time, and said what follows from it */
+	_Atomic int64_t
+		heard_ns; /* signalling has dealt with all up to this packet time, and said what follows from it */
 	_Atomic bool stopping, signalling_gone;
 	pthread_t signalling_thread;
 	bool signalling_running;
