@@ -4,48 +4,34 @@
  *
  *   floor_live INTERFACE [BUFFER_MIB]
  *
- * A TPACKET_V3 ring as large as callspand's (64 MiB), each frame counted and one byte of each of its cache
- * lines read: whoever listens at an interface through AF_PACKET can hardly do less.  It says "ready" when it listens,
- * goes on until SIGTERM, takes what is in the ring then, and prints what it saw, what the kernel
- * dropped and what that cost as JSON.
+ * A TPACKET_V3 ring like callspand's (64 MiB in blocks of 256 KiB), of which nothing is kept (tally.h).
+ * What is in the ring at the end is taken too.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <arpa/inet.h>
 
 #include "base/rc.h"
+#include "tally.h"
 
-#define BLOCK_BYTES     (1u << 20)
-#define BLOCK_RETIRE_MS 10
-#define CACHE_LINE      64
+#define BLOCK_BYTES     (256u << 10)
+#define BLOCK_RETIRE_MS 40
+#define BLOCKS_OF_A_MIB ((1u << 20) / BLOCK_BYTES)
 #define WAIT_MS         20
-
-static volatile sig_atomic_t stop;
 
 struct bare {
 	int fd;
 	unsigned blocks;
 	uint8_t *ring;
-	uint64_t packets, bytes;
-	unsigned touched; /* printed, so that reading is not left out */
+	struct tally tally;
 };
-
-static void on_signal(int signo)
-{
-	(void)signo;
-	stop = 1;
-}
 
 static _Noreturn void die(const char *what)
 {
@@ -85,16 +71,12 @@ static void read_block(struct bare *b, const struct tpacket_hdr_v1 *head)
 	at += head->offset_to_first_pkt;
 	for (uint32_t i = 0; i < head->num_pkts; i++) {
 		const struct tpacket3_hdr *h = (const void *)at;
-		const uint8_t *frame = at + h->tp_mac;
-		for (uint32_t k = 0; k < h->tp_snaplen; k += CACHE_LINE)
-			b->touched += frame[k];
-		b->bytes += h->tp_snaplen;
+		tally_frame(&b->tally, at + h->tp_mac, h->tp_snaplen);
 		at += h->tp_next_offset;
 	}
-	b->packets += head->num_pkts;
 }
 
-/* Read blocks in order until the ring is empty after `stop`. */
+/* Read blocks in order until the ring is empty after the end was asked for. */
 static void loop(struct bare *b)
 {
 	struct pollfd p = { .fd = b->fd, .events = POLLIN };
@@ -107,22 +89,16 @@ static void loop(struct bare *b)
 			at = (at + 1) % b->blocks;
 			continue;
 		}
-		bool last = stop;
+		bool last = tally_stop;
 		(void)poll(&p, 1, WAIT_MS);
 		if (last && !(*status & TP_STATUS_USER))
 			return;
 	}
 }
 
-static double seconds(struct timeval t)
-{
-	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
 int main(int argc, char **argv)
 {
-	struct bare b = { .blocks = 64 };
-	struct rusage u;
+	struct bare b = { .blocks = 64 * BLOCKS_OF_A_MIB };
 	struct tpacket_stats_v3 told = { 0 };
 	socklen_t len = sizeof told;
 
@@ -131,20 +107,12 @@ int main(int argc, char **argv)
 		return RC_USAGE;
 	}
 	if (argc == 3)
-		b.blocks = (unsigned)strtoul(argv[2], NULL, 10);
+		b.blocks = (unsigned)strtoul(argv[2], NULL, 10) * BLOCKS_OF_A_MIB;
 	listen_at(&b, argv[1]);
-	struct sigaction act = { .sa_handler = on_signal };
-	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGINT, &act, NULL);
-	puts("ready");
-	fflush(stdout);
+	tally_ready();
 	loop(&b);
 	if (getsockopt(b.fd, SOL_PACKET, PACKET_STATISTICS, &told, &len) != 0)
 		die("statistics");
-	getrusage(RUSAGE_SELF, &u);
-	printf("{\"frames\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"kernel-drops\": %u"
-	       ", \"cpu_s\": %.6f, \"touched\": %u}\n",
-	       b.packets, b.bytes, told.tp_drops, seconds(u.ru_utime) + seconds(u.ru_stime),
-	       b.touched);
+	tally_print(&b.tally, told.tp_drops);
 	return RC_OK;
 }
