@@ -43,6 +43,12 @@ PEERS = [
 ]
 
 
+# A tool that is never run, and why.
+LEFT_OUT = {
+    "rtpengine-recording": "takes packets only from the kernel module of rtpengine's own proxy (/proc/rtpengine), reads no capture: left out",
+}
+
+
 def bench_peer(bench, rounds):
     """Each takes turns with callspand on one capture; `bench` is a files.Bench."""
     calls, seconds = (100, 5) if bench.quick else (1000, 10)
@@ -77,4 +83,4 @@ def bench_peer(bench, rounds):
         its = statistics.median(cpu[name])
         lines.append([name, f"{sent['packets'] / its:,.0f}", f"{sent['packets'] / statistics.median(walls[name]):,.0f}",
                       f"{its / ours:.2f}", does[name]])
-    return as_table(lines)
+    return as_table(lines) + "\n\n" + "\n".join(f"{name}: {why}" for name, why in LEFT_OUT.items())
