@@ -275,6 +275,7 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 	s->pen_held = media_held(r->tap.media);
 	s->buffers_most = media_buffers_most(r->tap.media);
 	s->media_bytes_most = media_bytes_most(r->tap.media);
+	s->ended_bytes_most = media_ended_bytes_most(r->tap.media);
 	s->fragments_held = reassembly_fragments_held(r->joiner.reassembly);
 	s->segments_held = reassembly_segments_held(r->joiner.reassembly);
 	counters_sum(&s->total, &r->tap.counters);

@@ -446,6 +446,7 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 		s->pen_held += media_held(l->threads[i].tap.media);
 		s->buffers_most += media_buffers_most(l->threads[i].tap.media);
 		s->media_bytes_most += media_bytes_most(l->threads[i].tap.media);
+		s->ended_bytes_most += media_ended_bytes_most(l->threads[i].tap.media);
 	}
 	counters_sum(&s->total, &l->signalling_counters);
 	counters_sum(&s->total, &s->sources.counters);

@@ -43,6 +43,7 @@ struct session {
 	uint64_t fragments_held, segments_held; /* likewise */
 	uint64_t buffers_most;                  /* likewise: chunk buffers out at once */
 	uint64_t media_bytes_most;              /* likewise: of streams, flows, expectations */
+	uint64_t ended_bytes_most;              /* likewise: of streams whose call has ended */
 	int64_t started_ns;                     /* wall clock, for the status */
 	int64_t started_mono_ns;                /* the same moment by two other clocks */
 	uint64_t started_cycles;

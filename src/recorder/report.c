@@ -59,8 +59,8 @@ enum rc report_write(const char *path, const struct session *s, struct error *er
 	fprintf(f, "  \"segments-held\": %" PRIu64 ",\n", s->segments_held);
 	fprintf(f,
 		"  \"memory\": {\"chunk-buffer-bytes\": %d, \"chunk-buffers-most\": %" PRIu64
-		", \"media-bytes-most\": %" PRIu64 "},\n",
-		CHUNK_BUFFER, s->buffers_most, s->media_bytes_most);
+		", \"media-bytes-most\": %" PRIu64 ", \"ended-bytes-most\": %" PRIu64 "},\n",
+		CHUNK_BUFFER, s->buffers_most, s->media_bytes_most, s->ended_bytes_most);
 	put_works(f, s);
 	fputs("}\n", f);
 	bool bad = ferror(f) != 0;

@@ -17,6 +17,7 @@ bool expect_table_init(struct expect_table *t, uint32_t max, uint32_t streams)
 	t->generation = 1;
 	t->heads_count = hash_size(max);
 	t->at = slab_new(sizeof *t->at, max);
+	t->elsewhere = slab_new(sizeof *t->elsewhere, max);
 	t->calls = slab_new(sizeof *t->calls, max);
 	t->call_heads = slab_new(sizeof *t->call_heads, t->heads_count);
 	bool heads = true;
@@ -26,12 +27,13 @@ bool expect_table_init(struct expect_table *t, uint32_t max, uint32_t streams)
 	}
 	/* Never full: each holds one at most.  Places that no map has used yet cost nothing. */
 	t->maps = payload_maps_new((uint64_t)max + streams);
-	return t->at && t->calls && t->call_heads && heads && t->maps;
+	return t->at && t->elsewhere && t->calls && t->call_heads && heads && t->maps;
 }
 
 void expect_table_release(struct expect_table *t)
 {
 	slab_free(t->at, sizeof *t->at, t->max);
+	slab_free(t->elsewhere, sizeof *t->elsewhere, t->max);
 	slab_free(t->calls, sizeof *t->calls, t->max);
 	for (int l = 0; l < EXPECT_LISTS; l++)
 		slab_free(t->heads[l], sizeof *t->heads[l], t->heads_count);
@@ -46,14 +48,37 @@ static uint32_t *head_of(const struct expect_table *t, enum expect_list l,
 	return &t->heads[l][hash_place(hash_endpoint(&t->key, at), t->heads_count)];
 }
 
-static const struct endpoint *key_of(const struct expect *x, enum expect_list l)
+static struct endpoint key_of(const struct expect_table *t, enum expect_list l, uint32_t n)
 {
-	return l == EXPECT_MEDIA ? &x->at : &x->rtcp;
+	struct endpoint key = t->at[n].at;
+
+	if (l == EXPECT_RTCP) {
+		if (t->at[n].rtcp_elsewhere)
+			key = t->elsewhere[n];
+		key.port = t->at[n].rtcp_port;
+	}
+	return key;
+}
+
+/* Where it stands in a list. */
+static uint32_t *head_for(const struct expect_table *t, enum expect_list l, uint32_t n)
+{
+	struct endpoint key = key_of(t, l, n);
+	return head_of(t, l, &key);
+}
+
+static bool has_key(const struct expect_table *t, enum expect_list l, uint32_t n,
+		    const struct endpoint *at)
+{
+	if (l == EXPECT_MEDIA)
+		return endpoint_equal(&t->at[n].at, at);
+	struct endpoint key = key_of(t, l, n);
+	return endpoint_equal(&key, at);
 }
 
 static void list_link(struct expect_table *t, enum expect_list l, uint32_t n)
 {
-	uint32_t *head = head_of(t, l, key_of(&t->at[n], l));
+	uint32_t *head = head_for(t, l, n);
 
 	t->at[n].lists[l].prev = NONE;
 	t->at[n].lists[l].next = *head - 1;
@@ -67,7 +92,7 @@ static void list_unlink(struct expect_table *t, enum expect_list l, uint32_t n)
 	uint32_t prev = t->at[n].lists[l].prev, next = t->at[n].lists[l].next;
 
 	if (prev == NONE)
-		*head_of(t, l, key_of(&t->at[n], l)) = next + 1;
+		*head_for(t, l, n) = next + 1;
 	else
 		t->at[prev].lists[l].next = next;
 	if (next != NONE)
@@ -78,7 +103,7 @@ static void list_unlink(struct expect_table *t, enum expect_list l, uint32_t n)
 static uint32_t list_seek(const struct expect_table *t, enum expect_list l, uint32_t n,
 			  const struct endpoint *at)
 {
-	while (n != NONE && !endpoint_equal(key_of(&t->at[n], l), at))
+	while (n != NONE && !has_key(t, l, n, at))
 		n = t->at[n].lists[l].next;
 	return n;
 }
@@ -107,8 +132,8 @@ uint32_t expect_rtcp(const struct expect_table *t, const struct endpoint *at)
 
 uint32_t expect_rtcp_older(const struct expect_table *t, uint32_t expect)
 {
-	const struct expect *x = &t->at[expect];
-	return list_seek(t, EXPECT_RTCP, x->lists[EXPECT_RTCP].next, &x->rtcp);
+	struct endpoint at = key_of(t, EXPECT_RTCP, expect);
+	return list_seek(t, EXPECT_RTCP, t->at[expect].lists[EXPECT_RTCP].next, &at);
 }
 
 static uint32_t find_of_call(const struct expect_table *t, uint32_t call, const struct endpoint *at)
@@ -266,16 +291,22 @@ static void take_rtcp(struct expect_table *t, uint32_t n, const struct media_exp
 {
 	struct expect *x = &t->at[n];
 
-	memset(&x->rtcp, 0, sizeof x->rtcp);
+	x->rtcp_port = 0;
 	if (e->rtcp.port == 0 || endpoint_equal(&e->rtcp, &e->at))
 		return;
-	x->rtcp = e->rtcp;
+	x->rtcp_port = e->rtcp.port;
+	x->rtcp_elsewhere = memcmp(e->rtcp.addr, x->at.addr, sizeof x->at.addr) != 0;
+	if (x->rtcp_elsewhere) {
+		t->elsewhere[n] = e->rtcp;
+		if (n >= t->elsewhere_used)
+			t->elsewhere_used = n + 1;
+	}
 	list_link(t, EXPECT_RTCP, n);
 }
 
 static void drop_rtcp(struct expect_table *t, uint32_t n)
 {
-	if (t->at[n].rtcp.port != 0)
+	if (t->at[n].rtcp_port != 0)
 		list_unlink(t, EXPECT_RTCP, n);
 }
 

@@ -22,45 +22,50 @@
 enum expect_list { EXPECT_MEDIA, EXPECT_RTCP, EXPECT_LISTS };
 
 struct expect {
-	struct endpoint at, rtcp; /* rtcp.port 0: none of its own */
-	uint32_t call;            /* index */
+	struct endpoint at;
+	uint32_t call; /* index */
 	struct {
 		uint32_t prev, next; /* of those with the same hash, newest first */
 	} lists[EXPECT_LISTS];       /* EXPECT_MEDIA's next also links the free ones */
 	uint32_t prev_of_call, next_of_call;
 	uint32_t flows; /* list of live flows that belong to it */
 	uint16_t stream_base;
+	uint16_t rtcp_port;   /* 0: none of its own */
 	uint8_t streams_used; /* of STREAM_BLOCK */
 	uint8_t foreign_used; /* of STREAM_FOREIGN */
-	uint8_t party;
-	uint8_t protection; /* enum protection, of what is sent there */
-	bool keep_events, discard, orphan;
-	int64_t from_ns;
+	uint8_t protection;   /* enum protection, of what is sent there */
+	uint8_t party : 1;
+	bool rtcp_elsewhere : 1; /* at another address than media: the table's `elsewhere` */
+	bool keep_events : 1, discard : 1, orphan : 1;
 	uint32_t ptime_ms;
 	uint32_t payloads; /* held: of the table's maps */
+	int64_t from_ns;
 };
-_Static_assert(sizeof(struct expect) == 112, "there is one a stream");
+_Static_assert(sizeof(struct expect) == 80, "there is one a stream");
 
 struct expect_call {
 	uint64_t number;
 	uint32_t next;    /* of those with the same hash; of the free ones */
 	uint32_t expects; /* list */
 	int64_t alive_ns; /* when the sink was last told */
+	int64_t until_ns; /* when the whole call ended; INT64_MAX: it has not */
 	bool alive;       /* it was told at all */
 	bool running;     /* it has been given a chunk buffer */
-	int64_t until_ns; /* when the whole call ended; INT64_MAX: it has not */
 	uint8_t remarked; /* bits of enum remark that signalling has been told */
 };
 
 struct expect_table {
-	struct expect *at;                          /* owned */
+	struct expect *at; /* owned */
+	/* Owned, as many: where RTCP comes if it is at another address; pages cost nothing until one is. */
+	struct endpoint *elsewhere;
 	struct expect_call *calls;                  /* owned */
 	uint32_t *heads[EXPECT_LISTS], *call_heads; /* owned */
 	struct intern *maps; /* owned: payload maps, which most calls share (payload.h) */
 	struct hash_key key;
 	uint32_t heads_count, max;
 	uint32_t used, free, calls_used, calls_free;
-	uint32_t generation; /* never 0 */
+	uint32_t elsewhere_used; /* behind the last that ever was */
+	uint32_t generation;     /* never 0 */
 };
 
 /* For up to `max` expectations; so many streams may hold a payload map beside them. */

@@ -25,7 +25,12 @@ size_t media_bytes_most(const struct media *m)
 	const struct expect_table *x = &m->expects;
 	size_t flow = sizeof *m->flows.at + sizeof *m->flows.links;
 
-	return s->used * (sizeof *s->at + sizeof *s->cold) + s->rare_used * sizeof *s->rare +
-	       m->flows.used * flow + x->used * sizeof *x->at + x->calls_used * sizeof *x->calls +
-	       m->ended.used * sizeof *m->ended.at;
+	return s->used * (sizeof *s->at + sizeof *s->cold) + s->reports_used * sizeof *s->reports +
+	       s->rare_used * sizeof *s->rare + m->flows.used * flow + x->used * sizeof *x->at +
+	       x->elsewhere_used * sizeof *x->elsewhere + x->calls_used * sizeof *x->calls;
+}
+
+size_t media_ended_bytes_most(const struct media *m)
+{
+	return m->ended.used * sizeof *m->ended.at;
 }

@@ -78,13 +78,13 @@ static void take_block(const struct reporter *r, struct bytes *b)
 
 	if (b->failed || stream == NONE)
 		return;
-	struct stream_cold *c = &r->m->streams.cold[stream];
-	if (c->reports > 0 && c->last_report == mark)
+	struct stream_reports *told = stream_reports(r->m, stream);
+	if (told->reports > 0 && told->last_report == mark)
 		return;
-	c->last_report = mark;
-	c->reports++;
-	c->remote_lost = lost & 0x800000 ? 0 : lost; /* negative: duplicates were counted */
-	c->remote_jitter = jitter;
+	told->last_report = mark;
+	told->reports++;
+	told->remote_lost = lost & 0x800000 ? 0 : lost; /* negative: duplicates were counted */
+	told->remote_jitter = jitter;
 }
 
 static void take_report(const struct reporter *r, struct rtcp_packet *p)
@@ -98,7 +98,7 @@ static void take_report(const struct reporter *r, struct rtcp_packet *p)
 		bytes_skip(b, 4);
 		uint32_t stream = stream_of(r, ssrc, r->track);
 		if (!b->failed && stream != NONE)
-			r->m->streams.cold[stream].sender_packets = packets;
+			stream_reports(r->m, stream)->sender_packets = packets;
 	}
 	for (unsigned i = 0; i < p->count && !b->failed; i++)
 		take_block(r, b);

@@ -163,9 +163,10 @@ void media_give_back(struct media *m, struct chunk *c);
 /* Datagrams in the pen now (for the law of counters). */
 uint64_t media_held(const struct media *m);
 /* Chunk buffers that were out at the same time, at most; bytes that streams, flows and expectations took, at most, without those
- * buffers, the pen and hash tables. */
+ * buffers, the pen and hash tables; and what is kept, for 30 s, of streams whose call has ended (ended.h). */
 size_t media_buffers_most(const struct media *m);
 size_t media_bytes_most(const struct media *m);
+size_t media_ended_bytes_most(const struct media *m);
 /* Streams open now. */
 uint32_t media_streams(const struct media *m);
 

@@ -13,14 +13,24 @@ static bool offset_from(int64_t anchor_us, int64_t arrival_us, int32_t *offset_u
 	return true;
 }
 
+#define NEXT_SHIFT 60 /* sixteen places in four bits: counting wraps by itself */
+_Static_assert(SEEN_MOST == 1 << (64 - NEXT_SHIFT) && SEEN_MOST * SEEN_KIND_BITS <= NEXT_SHIFT,
+	       "kinds, and the place of the next");
+
+static void set_kind(struct seen_log *l, unsigned i, enum seen_kind kind)
+{
+	unsigned shift = i * SEEN_KIND_BITS;
+	l->kinds = (l->kinds & ~(SEEN_KIND_MASK << shift)) | (uint64_t)kind << shift;
+}
+
 static void move_anchor(struct seen_log *l, int64_t to_us)
 {
 	for (unsigned i = 0; i < SEEN_MOST; i++) {
 		int64_t arrival_us = l->anchor_us + l->offset_us[i];
-		if (l->kind[i] != SEEN_FORGOTTEN &&
+		if (seen_kind(l, i) != SEEN_FORGOTTEN &&
 		    offset_from(to_us, arrival_us, &l->offset_us[i]))
 			continue;
-		l->kind[i] = SEEN_FORGOTTEN;
+		set_kind(l, i, SEEN_FORGOTTEN);
 		l->offset_us[i] = 0;
 	}
 	l->anchor_us = to_us;
@@ -29,7 +39,7 @@ static void move_anchor(struct seen_log *l, int64_t to_us)
 void seen_note(struct seen_log *l, const struct seen *s)
 {
 	int32_t offset_us;
-	unsigned at = l->next;
+	unsigned at = (unsigned)(l->kinds >> NEXT_SHIFT);
 
 	if (!offset_from(l->anchor_us, s->arrival_us, &offset_us)) {
 		move_anchor(l, s->arrival_us);
@@ -38,6 +48,6 @@ void seen_note(struct seen_log *l, const struct seen *s)
 	l->offset_us[at] = offset_us;
 	l->number[at] = s->number;
 	l->payload_len[at] = s->payload_len;
-	l->kind[at] = (uint8_t)s->kind;
-	l->next = (uint8_t)((at + 1) % SEEN_MOST);
+	set_kind(l, at, s->kind);
+	l->kinds += UINT64_C(1) << NEXT_SHIFT;
 }

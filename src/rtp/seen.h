@@ -6,7 +6,7 @@
  * a log, so arrivals are kept in 32 bits, as differences from one of them; what is more than 35 minutes of packet time
  * away from the newest is forgotten.
  *
- *   anchor ─┬─ offset | number | payload length | kind
+ *   anchor ─┬─ offset | number | payload length     kinds | kind, 3 bits | ... | place of the next |
  *           ├─ ...
  */
 #ifndef CALLSPAN_RTP_SEEN_H
@@ -14,7 +14,9 @@
 
 #include "base/rc.h"
 
-#define SEEN_MOST 16 /* packets */
+#define SEEN_MOST      16 /* packets */
+#define SEEN_KIND_BITS 3
+#define SEEN_KIND_MASK UINT64_C(7)
 
 /* What was counted of a packet. */
 enum seen_kind {
@@ -25,15 +27,17 @@ enum seen_kind {
 	SEEN_DUPLICATE,
 	SEEN_EVENT,
 	SEEN_NEW_EVENT,
-	SEEN_DROPPED
+	SEEN_DROPPED,
+	SEEN_KINDS
 };
+_Static_assert(SEEN_KINDS <= 1 << SEEN_KIND_BITS, "each has a number of so many bits");
 
 struct seen_log {
 	int64_t anchor_us;
 	int32_t offset_us[SEEN_MOST];
 	uint16_t number[SEEN_MOST], payload_len[SEEN_MOST];
-	uint8_t kind[SEEN_MOST]; /* enum seen_kind */
-	uint8_t next;            /* place of the next */
+	/* enum seen_kind, three bits each, the first lowest; in the highest four the place of the next. */
+	uint64_t kinds;
 };
 
 struct seen {
@@ -45,13 +49,18 @@ struct seen {
 /* Note one more; the oldest gives way.  A log of zeros is empty. */
 void seen_note(struct seen_log *l, const struct seen *s);
 
+static inline enum seen_kind seen_kind(const struct seen_log *l, unsigned i)
+{
+	return (enum seen_kind)(l->kinds >> i * SEEN_KIND_BITS & SEEN_KIND_MASK);
+}
+
 /* Entry i of SEEN_MOST, in no order; SEEN_FORGOTTEN: there is none. */
 static inline struct seen seen_get(const struct seen_log *l, unsigned i)
 {
 	return (struct seen){ .arrival_us = l->anchor_us + l->offset_us[i],
 			      .number = l->number[i],
 			      .payload_len = l->payload_len[i],
-			      .kind = (enum seen_kind)l->kind[i] };
+			      .kind = seen_kind(l, i) };
 }
 
 #endif

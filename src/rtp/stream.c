@@ -56,15 +56,30 @@ bool stream_set_init(struct stream_set *t, uint32_t max)
 	t->free = t->rare_free = t->oldest = t->newest = NONE;
 	t->at = slab_new(sizeof *t->at, max);
 	t->cold = slab_new(sizeof *t->cold, max);
+	t->reports = slab_new(sizeof *t->reports, max);
 	t->rare = slab_new(sizeof *t->rare, max);
-	return t->at && t->cold && t->rare;
+	return t->at && t->cold && t->reports && t->rare;
 }
 
 void stream_set_release(struct stream_set *t)
 {
 	slab_free(t->at, sizeof *t->at, t->max);
 	slab_free(t->cold, sizeof *t->cold, t->max);
+	slab_free(t->reports, sizeof *t->reports, t->max);
 	slab_free(t->rare, sizeof *t->rare, t->max);
+}
+
+struct stream_reports *stream_reports(struct media *m, uint32_t stream)
+{
+	struct stream_set *t = &m->streams;
+	struct stream_reports *r = &t->reports[stream];
+
+	if (!t->cold[stream].reported)
+		memset(r, 0, sizeof *r);
+	t->cold[stream].reported = true;
+	if (stream >= t->reports_used)
+		t->reports_used = stream + 1;
+	return r;
 }
 
 struct stream_rare *stream_rare(struct media *m, uint32_t stream)
@@ -145,10 +160,10 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 	s->clock_rate = CLOCK_RATE;
 	sequence_begin(&s->now, h->sequence);
 	/* Sent to a party, it is the other one's voice. */
-	c->track = f->judged ? x->party : !x->party;
+	c->track = (f->judged ? x->party : !x->party) & 1;
 	c->number = (uint16_t)(x->stream_base + x->streams_used++);
 	c->ptime_ms = x->ptime_ms;
-	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0);
+	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0) & 7u;
 	c->rare = NONE;
 	c->first_us = ts_ns / NS_PER_US;
 	c->first_timestamp = h->timestamp;
@@ -341,7 +356,7 @@ void stream_remap(struct media *m, uint32_t stream)
 
 	const struct flow *f = &m->flows.at[s->flow];
 	s->type = STREAM_TYPE_NONE;
-	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0);
+	c->protection = expect_protection(&m->expects, f->expect, f->judged != 0) & 7u;
 	if (c->channels == 0 || c->named || c->types_count == 0)
 		return;
 	const struct media_payload *p =

@@ -69,24 +69,29 @@ struct stream_cold {
 	uint16_t first_number;    /* its sequence number */
 	uint16_t number;          /* stream number in the call */
 	uint32_t ptime_ms;        /* as the SDP says */
-	uint8_t track;
-	uint8_t protection; /* enum protection */
 	uint8_t channels;
 	uint8_t types_count;
 	uint8_t types[8];
-	bool open : 1;     /* it is among those with an open chunk */
-	bool named : 1;    /* the codec's name came from a map */
-	bool recorded : 1; /* a record has been sent */
-	bool counted : 1;  /* as a stream begun (relay.c) */
+	uint8_t track : 1;
+	uint8_t protection : 3; /* enum protection */
+	bool open : 1;          /* it is among those with an open chunk */
+	bool named : 1;         /* the codec's name came from a map */
+	bool recorded : 1;      /* a record has been sent */
+	bool counted : 1;       /* as a stream begun (relay.c) */
 	bool foreign : 1, suspect : 1;
-	/* rtcp.c */
-	bool said_bye : 1;
-	uint32_t last_report; /* a mirrored copy of it is none more */
-	uint64_t reports;
-	uint32_t sender_packets, remote_lost, remote_jitter;
+	bool said_bye : 1;      /* by RTCP */
+	bool reported : 1;      /* what RTCP reports of it is kept */
 	struct seen_log closed; /* frames of closed chunks */
 };
-_Static_assert(sizeof(struct stream_cold) == 296, "each stream has one");
+_Static_assert(PROTECTIONS <= 8, "three bits");
+_Static_assert(sizeof(struct stream_cold) == 248, "each stream has one");
+
+/* What RTCP reports of a stream. */
+struct stream_reports {
+	uint64_t reports;
+	uint32_t last_report; /* a mirrored copy of it is none more */
+	uint32_t sender_packets, remote_lost, remote_jitter;
+};
 
 /* What only some streams need: where packets come out of turn, twice, or not to be stored. */
 struct stream_rare {
@@ -115,10 +120,12 @@ struct stream_rare {
 struct stream_set {
 	struct stream *at;        /* owned */
 	struct stream_cold *cold; /* owned */
-	struct stream_rare
-		*rare; /* owned; as many, on pages that cost nothing until they are needed */
+	/* Owned; as many, on pages that cost nothing until they are needed. */
+	struct stream_reports *reports; /* a stream's stand at its own number */
+	struct stream_rare *rare;
 	uint32_t max, used, free, live;
 	uint32_t rare_used, rare_free;
+	uint32_t reports_used;   /* behind the last that ever was */
 	uint32_t oldest, newest; /* streams with an open chunk, in the order they were opened */
 };
 
@@ -168,6 +175,15 @@ static inline const struct stream_rare *stream_rare_of(const struct stream_set *
 {
 	static const struct stream_rare none;
 	return t->cold[stream].rare == NONE ? &none : &t->rare[t->cold[stream].rare];
+}
+
+/* What RTCP reports of a stream, to be changed; begun if there is nothing yet.  The same to be read: zeros then. */
+struct stream_reports *stream_reports(struct media *m, uint32_t stream);
+static inline const struct stream_reports *stream_reports_of(const struct stream_set *t,
+							     uint32_t stream)
+{
+	static const struct stream_reports none;
+	return t->cold[stream].reported ? &t->reports[stream] : &none;
 }
 
 static inline bool stream_is_event_type(const struct stream_rare *r, uint8_t type)

@@ -22,6 +22,7 @@ void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
 	const struct flow *f = &m->flows.at[s->flow];
 	foreign_judge(m, stream);
 	const struct stream_rare *rare = stream_rare_of(&m->streams, stream);
+	const struct stream_reports *told = stream_reports_of(&m->streams, stream);
 	struct stream_record r = { .call = stream_call(m, s),
 				   .stream = c->number,
 				   .track = c->track,
@@ -48,9 +49,9 @@ void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
 				   .protection = c->protection,
 				   .relay_copies = rare->relay_copies,
 				   .noise = rare->noise,
-				   .sender_packets = c->sender_packets,
-				   .reports = c->reports,
-				   .remote_lost = c->remote_lost };
+				   .sender_packets = told->sender_packets,
+				   .reports = told->reports,
+				   .remote_lost = told->remote_lost };
 	uint64_t expected = s->distinct ? sequence_expected(&s->now, &rare->past) : 0;
 
 	r.lost = expected > s->distinct ? expected - s->distinct : 0;
@@ -63,7 +64,7 @@ void stream_send_record(struct media *m, uint32_t stream, int64_t until_us)
 	}
 	memcpy(r.payload_types, c->types, sizeof r.payload_types);
 	r.jitter_ms = s->jitter / 16.0 * 1000.0 / s->clock_rate;
-	r.remote_jitter_ms = c->remote_jitter * 1000.0 / s->clock_rate;
+	r.remote_jitter_ms = told->remote_jitter * 1000.0 / s->clock_rate;
 	r.ptime_ms = c->ptime_ms;
 	if (s->time_step)
 		r.ptime_ms = (uint32_t)(((uint64_t)s->time_step * 1000 + s->clock_rate / 2) /

@@ -261,6 +261,50 @@ static void an_rtcp_port_may_move(void **state)
 	rig_free(r);
 }
 
+static void rtcp_may_go_to_another_address(void **state)
+{
+	(void)state;
+	struct talker a, b;
+	struct rig *r = rig_of_call(false, PROTECTION_NONE, &a, &b);
+	struct media_expect e = expectation(1, ep(2, 5000), TRACK_CALLEE, T0);
+	struct report p = report(11, 50, 22, 3, 0, false);
+	e.rtcp = ep(7, 5001);
+	media_expect(r->media, &e);
+	assert_int_equal(send(r, a.at_ns, ep(8, 8), ep(2, 5001), &p), MEDIA_UNKNOWN);
+	assert_int_equal(send(r, a.at_ns, ep(8, 8), ep(7, 5001), &p), MEDIA_TAKEN);
+	e.rtcp = ep(2, 5001); /* and back */
+	media_expect(r->media, &e);
+	assert_int_equal(send(r, a.at_ns, ep(8, 8), ep(7, 5001), &p), MEDIA_UNKNOWN);
+	assert_int_equal(send(r, a.at_ns, ep(8, 8), ep(2, 5001), &p), MEDIA_TAKEN);
+	rig_forget(r, 1, END);
+	assert_int_equal(send(r, a.at_ns, ep(8, 8), ep(2, 5001), &p), MEDIA_UNKNOWN);
+	rig_free(r);
+}
+
+static void a_new_stream_has_no_reports_of_the_one_before_in_its_place(void **state)
+{
+	(void)state;
+	struct talker a, b;
+	struct rig *r = rig_of_call(false, PROTECTION_NONE, &a, &b);
+	struct report p = report(11, 50, 22, 3, 0, false);
+	assert_int_equal(send(r, a.at_ns, ep(1, 4001), ep(2, 5001), &p), MEDIA_TAKEN);
+	rig_forget(r, 1, END);
+	assert_int_equal(record_of(r, 11)->sender_packets, 50);
+	assert_int_equal(record_of(r, 22)->reports, 1);
+	struct media_expect e = expectation(2, ep(3, 6000), TRACK_CALLER, T0);
+	media_expect(r->media, &e);
+	for (uint32_t ssrc = 33; ssrc < 35; ssrc++) {
+		struct talker c = talker(ep(4, (uint16_t)(7000 + ssrc)), ep(3, 6000), ssrc, T0);
+		talk_n(r, &c, 50);
+	}
+	rig_forget(r, 2, END);
+	for (uint32_t ssrc = 33; ssrc < 35; ssrc++) {
+		assert_int_equal(record_of(r, ssrc)->sender_packets, 0);
+		assert_int_equal(record_of(r, ssrc)->reports, 0);
+	}
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +317,8 @@ int main(void)
 		cmocka_unit_test(what_contradicts_itself_changes_nothing),
 		cmocka_unit_test(other_things_at_an_rtcp_port),
 		cmocka_unit_test(an_rtcp_port_may_move),
+		cmocka_unit_test(rtcp_may_go_to_another_address),
+		cmocka_unit_test(a_new_stream_has_no_reports_of_the_one_before_in_its_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
