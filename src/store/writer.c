@@ -51,14 +51,14 @@ struct writer_call {
 	struct writer_call *next; /* in its bucket */
 	uint64_t number;
 	struct call_secret *secret; /* owned: of `slab` */
-	struct pool *slab;          /* borrowed */
-	struct store_open opened;
-	struct segment_write *segment; /* borrowed; NULL: none could take it yet, nothing is kept */
+	uint32_t slab;              /* which */
 	uint32_t slot;
-	unsigned done;
-	uint64_t records;              /* counter of the next call or stream record */
+	struct segment_write *segment; /* borrowed; NULL: none could take it yet, nothing is kept */
+	struct store_open *waiting; /* owned: what a segment has to know of it; NULL: one knows */
+	uint64_t records;           /* counter of the next call or stream record */
 	struct writer_stream *streams; /* owned: a list (list.h), in order of their numbers */
 	uint32_t streams_count;
+	unsigned done;
 };
 
 struct store_writer {
@@ -71,7 +71,7 @@ struct store_writer {
 	struct writer_call **buckets; /* owned; their number is a power of two */
 	size_t buckets_count, calls_count;
 	struct pool **slabs; /* owned */
-	size_t slabs_count;
+	uint32_t slabs_count;
 
 	int64_t flushed_ns, synced_ns, retried_ns; /* monotonic */
 	uint8_t packed[RECORD_BODY_MAX];
@@ -126,18 +126,18 @@ static void call_add(struct store_writer *w, struct writer_call *c)
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
-static struct pool *slab_with_room(struct store_writer *w)
+static uint32_t slab_with_room(struct store_writer *w)
 {
-	for (size_t i = w->slabs_count; i-- > 0;)
+	for (uint32_t i = w->slabs_count; i-- > 0;)
 		if (pool_left(w->slabs[i]))
-			return w->slabs[i];
+			return i;
 	struct pool **slabs = realloc(w->slabs, (w->slabs_count + 1) * sizeof(struct pool *));
 	ASSERT(slabs);
 	w->slabs = slabs;
 	struct pool *slab = pool_new(sizeof(struct call_secret), SLAB_KEYS);
 	ASSERT(slab);
-	slabs[w->slabs_count++] = slab;
-	return slab;
+	slabs[w->slabs_count] = slab;
+	return w->slabs_count++;
 }
 
 static struct writer_call *call_new(struct store_writer *w, const struct store_open *o)
@@ -146,20 +146,20 @@ static struct writer_call *call_new(struct store_writer *w, const struct store_o
 
 	ASSERT(c);
 	c->number = o->call;
-	c->opened = *o;
 	c->slab = slab_with_room(w);
-	c->secret = pool_get(c->slab);
+	c->secret = pool_get(w->slabs[c->slab]);
 	random_bytes(c->secret, sizeof *c->secret);
 	return c;
 }
 
 /* Its keys are gone for good. */
-static void call_free(struct writer_call *c)
+static void call_free(struct store_writer *w, struct writer_call *c)
 {
 	forget_bytes(c->secret, sizeof *c->secret);
-	pool_put(c->slab, c->secret);
+	pool_put(w->slabs[c->slab], c->secret);
 	if (c->segment)
 		c->segment->calls--;
+	free(c->waiting);
 	free(c->streams);
 	free(c);
 }
@@ -172,7 +172,7 @@ static void call_close(struct store_writer *w, struct writer_call *c)
 		at = &(*at)->next;
 	*at = c->next;
 	w->calls_count--;
-	call_free(c);
+	call_free(w, c);
 }
 
 /* ---- which segment ------------------------------------------------------------------------- */
@@ -218,9 +218,8 @@ static bool retention_is_good(const char *retention)
 }
 
 /* Choose the call's segment and make its slot there.  False: not now. */
-static bool settle(struct store_writer *w, struct writer_call *c)
+static bool settle(struct store_writer *w, struct writer_call *c, const struct store_open *o)
 {
-	const struct store_open *o = &c->opened;
 	struct segment_write *s = choose_segment(w, o->retention, hour_of(o->start_us));
 
 	if (!s || !segment_write_slot(s, &o->id, o->start_us, c->secret->audio, c->secret->metadata,
@@ -235,8 +234,10 @@ static bool settle(struct store_writer *w, struct writer_call *c)
  * disk is recorded from when there is room again. */
 static struct segment_write *segment_of(struct store_writer *w, struct writer_call *c)
 {
-	if (!c->segment && w->home.troubled == 0)
-		(void)settle(w, c);
+	if (c->waiting && w->home.troubled == 0 && settle(w, c, c->waiting)) {
+		free(c->waiting);
+		c->waiting = NULL;
+	}
 	return c->segment;
 }
 
@@ -247,8 +248,12 @@ void store_writer_open(struct store_writer *w, const struct store_open *o)
 	struct writer_call *c = call_new(w, o);
 
 	call_add(w, c);
-	if (!settle(w, c))
-		count(w->home.counters, COUNT_DISK_FULL_RECORDS);
+	if (settle(w, c, o))
+		return;
+	count(w->home.counters, COUNT_DISK_FULL_RECORDS);
+	c->waiting = malloc(sizeof *c->waiting);
+	ASSERT(c->waiting);
+	*c->waiting = *o;
 }
 
 /* Numbers come in blocks, few of each are used; a hostile call may use thousands. */
@@ -430,7 +435,7 @@ static void close_calls(struct store_writer *w)
 		struct writer_call *next;
 		for (struct writer_call *c = w->buckets[i]; c; c = next) {
 			next = c->next;
-			call_free(c);
+			call_free(w, c);
 		}
 		w->buckets[i] = NULL;
 	}
