@@ -8,6 +8,7 @@
 #define CALLSPAN_BASE_LIST_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/rc.h"
 
@@ -20,6 +21,25 @@ static inline void *list_room(void *list, unsigned count, size_t size)
 	void *longer = realloc(list, (count > 0 ? 2 * count : 1) * size);
 	ASSERT(longer); /* better stop than know half of a call */
 	return longer;
+}
+
+/* The same for a list whose first element has a place in its owner, `first`: what most have once needs no allocation of its
+ * own.  The list is there until list_free(). */
+static inline void *list_room_after(void *first, void *list, unsigned count, size_t size)
+{
+	if (!list || (list == first && count == 0))
+		return first;
+	if (list != first)
+		return list_room(list, count, size);
+	void *longer = list_room(NULL, 1, size); /* for two */
+	memcpy(longer, first, size);
+	return longer;
+}
+
+static inline void list_free(void *first, void *list)
+{
+	if (list != first)
+		free(list);
 }
 
 #endif

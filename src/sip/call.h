@@ -35,7 +35,7 @@
 #define NO_LEG         UINT8_MAX
 #define TRANSPORT_UDP  17
 
-/* A 128-bit keyed digest of a tag, branch or Call-ID; all zero: absent. */
+/* A 128-bit keyed digest of a Call-ID, or of what calls have in common; all zero: absent. */
 struct digest {
 	uint64_t w[2];
 };
@@ -50,13 +50,13 @@ static inline bool digest_is_none(const struct digest *d)
 	return d->w[0] == 0 && d->w[1] == 0;
 }
 
-/* The tags and branch of the message in hand. */
+/* The tags and branch of the message in hand: half of their digests, for they are told apart within a call only; 0: absent. */
 struct marks {
-	struct digest from, to, branch;
+	uint64_t from, to, branch;
 };
 
 struct hop {
-	struct digest caller_tag;
+	uint64_t caller_tag;
 	uint32_t cseq;  /* of its newest initial INVITE */
 	uint8_t winner; /* the leg that answered first, or NO_LEG */
 };
@@ -64,7 +64,7 @@ struct hop {
 enum leg_state { LEG_EARLY, LEG_CONFIRMED, LEG_ENDED };
 
 struct leg {
-	struct digest tag; /* the callee's */
+	uint64_t tag; /* the callee's */
 	uint8_t hop;
 	uint8_t state; /* enum leg_state */
 };
@@ -72,7 +72,7 @@ struct leg {
 /* One INVITE transaction of the newest attempt; [0] is the first seen, the nearest to the
  * caller, whose final response is the call's. */
 struct branch {
-	struct digest id;
+	uint64_t id;
 	bool cancelled;
 };
 
@@ -94,33 +94,42 @@ struct exchange {
 	uint8_t offerer;  /* enum track: who described first; valid once one has */
 	uint8_t answered
 		[MEDIA_LINES]; /* protections that answers state, by m= line: bits of enum protection */
-	uint32_t refused[2];         /* audio lines it refused: bits, by m= line */
-	uint32_t other[2];           /* enum other_media */
-	struct stated_keys *keys[2]; /* owned, by party; NULL: none stated (keys.c) */
+	uint8_t other[2];      /* bits: enum other_media */
+	uint32_t refused[2];      /* audio lines it refused: bits, by m= line */
+	struct stated_keys *keys; /* owned: both parties' (keys.c); NULL: none stated */
 };
 
 /* An endpoint where a party receives, by its SDP. */
 struct line {
 	struct endpoint at;
-	uint32_t named_in; /* the newest exchange that named it */
-	uint32_t born_in;  /* the exchange that named it first */
-	uint16_t stream_base;
-	uint8_t hop, leg;           /* where it was named last; leg: NO_LEG for the caller's */
-	uint8_t index;              /* its m= line */
-	uint8_t stated, protection; /* enum protection: by its own description; by the answer too */
-	struct endpoint rtcp;
-	uint32_t payloads; /* held: of signalling's maps; INTERN_NONE: none yet */
-	uint32_t ptime_ms;
+	struct endpoint *rtcp_elsewhere; /* owned: where RTCP comes; NULL: to the same address */
 	int64_t from_ns;
 	int64_t retire_ns; /* it is forgotten when this time has come; 0: it is in use */
+	uint32_t named_in; /* the newest exchange that named it */
+	uint32_t born_in;  /* the exchange that named it first */
+	uint32_t payloads; /* held: of signalling's maps; INTERN_NONE: none yet */
+	uint32_t ptime_ms;
+	uint16_t stream_base;
+	uint16_t rtcp_port; /* 0: with RTP */
+	uint8_t hop, leg;   /* where it was named last; leg: NO_LEG for the caller's */
+	uint8_t index;      /* its m= line */
+	/* enum protection: by its own description; by the answer too */
+	uint8_t stated : 4, protection : 4;
 };
+_Static_assert(sizeof(struct line) == 72, "there is one a stream");
 
 struct party {
-	struct line *lines; /* owned: a list (list.h) */
+	struct line *lines;     /* owned: a list (list.h) */
+	struct line first_line; /* of it */
+	uint32_t settled_in;    /* the newest accepted exchange that described it */
 	uint8_t lines_count;
 	bool on_hold;
-	uint32_t settled_in; /* the newest accepted exchange that described it */
-	uint32_t digit_cseq; /* of its newest INFO or NOTIFY with digits */
+};
+
+/* Messages seen, each as a digest: INVITE, 180, 200 and ACK are what an open call has had. */
+#define PRINTS 4
+struct prints {
+	uint64_t of[PRINTS];
 };
 
 /* A BYE that waits for its response. */
@@ -135,63 +144,75 @@ struct bye {
 struct ending {
 	int64_t due_ns; /* 0: nothing is pending */
 	int64_t at_ns;
-	enum call_outcome outcome;
-	enum call_ended_by by;
+	uint8_t outcome; /* enum call_outcome */
+	uint8_t by;      /* enum call_ended_by */
 };
 
 struct call {
-	uint64_t number;
-	uint32_t index; /* in signalling's calls */
+	uint64_t number; /* its low half is the place in signalling's calls (call_index) */
 	struct digest key;
 	struct known known; /* what its record says */
-	bool changed;       /* the record must be sent */
-	bool joined;        /* begun by a re-INVITE: we came in mid-call */
-	bool lives;         /* someone answered its INVITE in any way, or media was seen */
-	bool branches_full;
-	bool orphan;     /* media without signalling: no Call-ID, no parties */
-	bool announced;  /* the sink knows of it */
-	bool paired;     /* as the first leg of a B2BUA */
-	bool challenged; /* its last response made its caller try again */
-	/* what the policy makes of it (judgement.c) */
-	bool excluded; /* a line that is never recorded takes part */
-	bool unlisted; /* it is not recorded: the sink hears of its media alone */
-	bool keep_signalling;
-	uint8_t dtmf;               /* enum dtmf_keep */
-	const char *retention;      /* borrowed: of the policy, or of the configuration */
-	const char *policy_hash;    /* the same, 64 hex digits */
-	struct held_policy *policy; /* held: the one that it began under; NULL: none */
-	struct call_record *shown;  /* owned: what is told instead of what is known; NULL: that */
-	int64_t start_ns;           /* its first INVITE */
-	int64_t last_ns;            /* when SIP or media was last seen */
-	int64_t heard_ns;           /* when SIP was: no message of the call counts as earlier */
-	int64_t end_ns, until_ns;   /* once it has ended */
-	struct ending pending;
 
-	/* Lists (list.h), owned; the digits say how long they get. */
+	int64_t start_ns; /* its first INVITE */
+	int64_t last_ns;  /* when SIP or media was last seen */
+	int64_t heard_ns; /* when SIP was: no message of the call counts as earlier */
+	union {
+		struct ending pending; /* while it is open */
+		struct {
+			int64_t end_ns, until_ns; /* once it has ended */
+		};
+	};
+	struct wheel_item timer;
+	struct call *member_next; /* of its conversation, a circle */
+	uint64_t other_leg;       /* number of the B2BUA's leg that it continues; 0: none */
+
+	bool changed : 1; /* the record must be sent */
+	bool joined : 1;  /* begun by a re-INVITE: we came in mid-call */
+	bool lives : 1;   /* someone answered its INVITE in any way, or media was seen */
+	bool branches_full : 1;
+	bool orphan : 1;     /* media without signalling: no Call-ID, no parties */
+	bool announced : 1;  /* the sink knows of it */
+	bool paired : 1;     /* as the first leg of a B2BUA */
+	bool challenged : 1; /* its last response made its caller try again */
+
+	/* what the policy makes of it (judgement.c) */
+	bool excluded : 1; /* a line that is never recorded takes part */
+	bool unlisted : 1; /* it is not recorded: the sink hears of its media alone */
+	bool keep_signalling : 1;
+	uint8_t dtmf; /* enum dtmf_keep */
 	uint8_t hops_count, legs_count, branches_count, byes_count, ties_count, exchanges_count;
 	uint32_t seen_next;
+	const char *retention;      /* borrowed: of the policy, or of the configuration */
+	struct held_policy *policy; /* held: the one that it began under; NULL: none */
+
+	/* Lists (list.h), owned; the digits say how long they get.  What most calls have once has a place here. */
 	struct hop *hops;           /* CALL_HOPS */
 	struct leg *legs;           /* CALL_LEGS */
 	struct branch *branches;    /* CALL_BRANCHES */
 	struct bye *byes;           /* CALL_BYES */
 	struct digest *ties;        /* CALL_TIES: what others of its conversation may have too */
 	struct exchange *exchanges; /* CALL_EXCHANGES */
-	uint64_t *seen;             /* CALL_SEEN: messages seen lately, then a ring */
-
-	struct call *member_next, *member_prev; /* of its conversation, a circle */
-	uint64_t other_leg; /* number of the B2BUA's leg that it continues; 0: none */
+	struct prints *seen;        /* CALL_SEEN, four by four: messages seen lately, then a ring */
+	struct hop first_hop;
+	struct leg first_leg;
+	struct branch first_branch;
+	struct exchange first_exchange;
+	struct prints first_seen;
 
 	uint32_t exchanges_made;
 	uint32_t stream_next;
 	struct party parties[2]; /* by enum track */
-
-	struct wheel_item timer;
 };
+
+static inline uint32_t call_index(const struct call *c)
+{
+	return (uint32_t)c->number;
+}
 
 /* A Call-ID that lately was a call's: retransmissions create nothing. */
 struct tombstone {
 	struct digest key;
-	struct digest caller_tag;
+	uint64_t caller_tag;
 	int64_t ended_ns;
 	uint32_t cseq; /* highest of its initial INVITEs */
 	bool used;

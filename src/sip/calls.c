@@ -58,21 +58,35 @@ struct signalling *signalling_new(const struct signalling_config *cfg)
 	return s;
 }
 
+/* What only an open call needs; once more does nothing. */
+static void free_dialogs(struct signalling *s, struct call *c)
+{
+	exchange_free_all(s, c);
+	list_free(&c->first_hop, c->hops);
+	list_free(&c->first_leg, c->legs);
+	list_free(&c->first_branch, c->branches);
+	free(c->byes);
+	free(c->ties);
+	list_free(&c->first_seen, c->seen);
+	c->hops = NULL;
+	c->legs = NULL;
+	c->branches = NULL;
+	c->byes = NULL;
+	c->ties = NULL;
+	c->seen = NULL;
+	c->hops_count = c->legs_count = c->branches_count = c->byes_count = c->ties_count = 0;
+	c->seen_next = 0;
+}
+
 static void free_call(struct signalling *s, struct call *c)
 {
 	wheel_remove(&c->timer);
-	exchange_free_all(s, c);
+	free_dialogs(s, c);
 	judgement_end(c);
 	known_clear(&c->known);
 	ASSERT(s->free_indices); /* without it no call was ever made */
-	s->calls[c->index] = NULL;
-	s->free_indices[s->free_count++] = c->index;
-	free(c->hops);
-	free(c->legs);
-	free(c->branches);
-	free(c->byes);
-	free(c->ties);
-	free(c->seen);
+	s->calls[call_index(c)] = NULL;
+	s->free_indices[s->free_count++] = call_index(c);
 	free(c);
 }
 
@@ -111,9 +125,10 @@ struct digest calls_digest(const struct signalling *s, struct span text)
 	return d;
 }
 
-static struct digest digest_text(const struct signalling *s, const char *text)
+static uint64_t mark_of(const struct signalling *s, const char *text)
 {
-	return calls_digest(s, span_of(text, strlen(text)));
+	uint64_t mark = calls_digest(s, span_of(text, strlen(text))).w[0];
+	return mark == 0 && text[0] ? 1 : mark;
 }
 
 /* ---- tombstones ---------------------------------------------------------------------------- */
@@ -160,8 +175,8 @@ static void bury(struct signalling *s, const struct call *c)
 /* A Call-ID may be used again soon after; what was sent again has the old tag and CSeq. */
 static bool is_reuse(const struct tombstone *t, const struct incoming *in)
 {
-	return in->m->request && in->m->method == METHOD_INVITE && digest_is_none(&in->marks.to) &&
-	       (!digest_equal(&t->caller_tag, &in->marks.from) || in->m->cseq > t->cseq);
+	return in->m->request && in->m->method == METHOD_INVITE && in->marks.to == 0 &&
+	       (t->caller_tag != in->marks.from || in->m->cseq > t->cseq);
 }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
@@ -185,7 +200,7 @@ void calls_tell(const struct signalling *s, const struct call *c, struct call_re
 	r->start_us = us_of(c->start_ns);
 	r->end_us = ended ? us_of(c->end_ns) : 0;
 	r->until_us = ended ? us_of(c->until_ns) : 0;
-	snprintf(r->policy, sizeof r->policy, "%s", c->policy_hash);
+	snprintf(r->policy, sizeof r->policy, "%s", judgement_policy_hash(s, c));
 	snprintf(r->recorder, sizeof r->recorder, "%s", s->cfg.recorder);
 	r->imported = s->cfg.imported;
 	r->imported_us = s->cfg.imported_us;
@@ -206,16 +221,15 @@ struct call *calls_new(struct signalling *s, const struct digest *key, int64_t t
 	struct call *c = s->free_count > 0 && !refused ? calloc(1, sizeof *c) : NULL;
 	if (!c)
 		return NULL;
-	c->index = s->free_indices[--s->free_count];
-	s->calls[c->index] = c;
-	c->number = ++s->serial << 32 | c->index;
+	c->number = ++s->serial << 32 | s->free_indices[--s->free_count];
+	s->calls[call_index(c)] = c;
 	c->key = *key;
 	judgement_hold(s, c);
 	c->start_ns = c->last_ns = ts_ns;
 	c->known.id = uuid_v7(ts_ns);
 	c->known.state = CALL_TRYING;
 	conversation_begin(c);
-	ASSERT(table_put(s->index, key->w, c->index));
+	ASSERT(table_put(s->index, key->w, call_index(c)));
 	count(s->cfg.counters, COUNT_CALLS);
 	return c;
 }
@@ -242,7 +256,7 @@ struct call *calls_open(struct signalling *s, const struct digest *key, const st
 		return NULL;
 	}
 	party_fill(&c->known, in->m);
-	if (!digest_is_none(&in->marks.to))
+	if (in->marks.to != 0)
 		calls_remark(c, "mid-call");
 	judgement_begin(s, c, in);
 	conversation_find(s, c, in);
@@ -291,6 +305,7 @@ void calls_close(struct signalling *s, struct call *c)
 	} else {
 		bury(s, c);
 	}
+	free_dialogs(s, c);
 	if (s->cfg.linger_ns > 0)
 		wheel_set(&s->wheel, &c->timer, s->now_ns + s->cfg.linger_ns);
 	else
@@ -432,11 +447,12 @@ static bool is_retransmission(struct signalling *s, struct call *c, const struct
 	struct digest body = calls_digest(s, span_of(m->body, m->body_len));
 	uint64_t print = head.w[0] ^ (body.w[1] << 1);
 	for (unsigned i = 0; i < CALL_SEEN && i < c->seen_next; i++)
-		if (c->seen[i] == print)
+		if (c->seen[i / PRINTS].of[i % PRINTS] == print)
 			return true;
-	if (c->seen_next < CALL_SEEN)
-		c->seen = list_room(c->seen, c->seen_next, sizeof *c->seen);
-	c->seen[c->seen_next++ % CALL_SEEN] = print;
+	unsigned at = c->seen_next++ % CALL_SEEN;
+	if (c->seen_next <= CALL_SEEN && at % PRINTS == 0)
+		c->seen = list_room_after(&c->first_seen, c->seen, at / PRINTS, sizeof *c->seen);
+	c->seen[at / PRINTS].of[at % PRINTS] = print;
 	return false;
 }
 
@@ -485,8 +501,7 @@ static bool tells_of_call(const struct incoming *in)
 {
 	const struct sip_message *m = in->m;
 	return !m->request && m->method == METHOD_INVITE && m->status > 100 && m->status < 300 &&
-	       m->body_len > 0 && !digest_is_none(&in->marks.from) &&
-	       !digest_is_none(&in->marks.to);
+	       m->body_len > 0 && in->marks.from != 0 && in->marks.to != 0;
 }
 
 static struct call *open_by(struct signalling *s, const struct digest *key,
@@ -517,7 +532,7 @@ static void to_nobody(struct signalling *s, const struct digest *key, const stru
 		return;
 	}
 	/* REFER may stand outside of dialogs, as may its responses. */
-	if (dialog && (m->method != METHOD_REFER || !digest_is_none(&in->marks.to)))
+	if (dialog && (m->method != METHOD_REFER || in->marks.to != 0))
 		count(s->cfg.counters, COUNT_SIP_STRAY);
 }
 
@@ -597,9 +612,9 @@ void signalling_message_over(struct signalling *s, const struct datagram *d, uin
 	if (!parse(s, d))
 		return;
 	deliver(s, &(struct incoming){ .m = m,
-				       .marks = { .from = digest_text(s, m->from_tag),
-						  .to = digest_text(s, m->to_tag),
-						  .branch = digest_text(s, m->branch) },
+				       .marks = { .from = mark_of(s, m->from_tag),
+						  .to = mark_of(s, m->to_tag),
+						  .branch = mark_of(s, m->branch) },
 				       .ts_ns = sane_time(d->ts_ns),
 				       .d = d,
 				       .transport = transport });

@@ -43,7 +43,16 @@ void conversation_free(struct signalling *s)
 void conversation_begin(struct call *c)
 {
 	c->known.conversation = c->known.id;
-	c->member_next = c->member_prev = c;
+	c->member_next = c;
+}
+
+/* The one before it in the circle: a conversation is small (MEMBERS_MOST). */
+static struct call *member_before(struct call *c)
+{
+	struct call *m = c;
+	while (m->member_next != c)
+		m = m->member_next;
+	return m;
 }
 
 static unsigned count_members(const struct call *c)
@@ -90,11 +99,9 @@ void conversation_join(struct signalling *s, struct call *a, struct call *b)
 	if (is_member(a, b) || count_members(a) + count_members(b) > MEMBERS_MOST)
 		return;
 	struct uuid id = *earlier(&a->known.conversation, &b->known.conversation);
-	struct call *a_last = a->member_prev, *b_last = b->member_prev;
+	struct call *a_last = member_before(a), *b_last = member_before(b);
 	a_last->member_next = b;
-	b->member_prev = a_last;
 	b_last->member_next = a;
-	a->member_prev = b_last;
 	rename_members(s, a, &id);
 }
 
@@ -117,11 +124,10 @@ void conversation_join_id(struct signalling *s, struct call *c, struct span call
 
 void conversation_leave(struct signalling *s, struct call *c)
 {
-	c->member_prev->member_next = c->member_next;
-	c->member_next->member_prev = c->member_prev;
-	c->member_next = c->member_prev = c;
+	member_before(c)->member_next = c->member_next;
+	c->member_next = c;
 	for (unsigned i = 0; i < c->ties_count; i++)
-		if (table_find(s->ties, c->ties[i].w) == c->index)
+		if (table_find(s->ties, c->ties[i].w) == call_index(c))
 			(void)table_remove(s->ties, c->ties[i].w);
 	c->ties_count = 0;
 }
@@ -147,7 +153,7 @@ static void tie(struct signalling *s, struct call *c, struct span text)
 		conversation_join(s, c, s->calls[at]);
 	c->ties = list_room(c->ties, c->ties_count, sizeof *c->ties);
 	c->ties[c->ties_count++] = key;
-	ASSERT(table_put(s->ties, key.w, c->index));
+	ASSERT(table_put(s->ties, key.w, call_index(c)));
 }
 
 /* 32 hex digits, and not the nil UUID that stands for "not known yet". */
@@ -270,7 +276,7 @@ void conversation_message(struct signalling *s, struct call *c, const struct inc
 		tie_sessions(s, c, in->m->session_id);
 	/* RFC 3891, 6.1: in a re-INVITE it means nothing; but a proxy's copy may be the one that has it. */
 	if (in->m->request && in->m->method == METHOD_INVITE && in->m->replaces.len > 0 &&
-	    digest_is_none(&in->marks.to)) {
+	    in->marks.to == 0) {
 		struct span replaces = in->m->replaces;
 		conversation_join_id(s, c, span_until(&replaces, ';'));
 	}

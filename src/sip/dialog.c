@@ -27,46 +27,46 @@ struct sender {
 	uint8_t leg; /* NO_LEG: the callee's tag is not known */
 };
 
-static uint8_t find_hop(const struct call *c, const struct digest *tag)
+static uint8_t find_hop(const struct call *c, uint64_t tag)
 {
 	for (uint8_t i = 0; i < c->hops_count; i++)
-		if (digest_equal(&c->hops[i].caller_tag, tag))
+		if (c->hops[i].caller_tag == tag)
 			return i;
 	return NOWHERE;
 }
 
-static uint8_t find_leg(const struct call *c, uint8_t hop, const struct digest *tag)
+static uint8_t find_leg(const struct call *c, uint8_t hop, uint64_t tag)
 {
 	for (uint8_t i = 0; i < c->legs_count; i++)
-		if (c->legs[i].hop == hop && digest_equal(&c->legs[i].tag, tag))
+		if (c->legs[i].hop == hop && c->legs[i].tag == tag)
 			return i;
 	return NO_LEG;
 }
 
 /* The leg of a To tag, new ones added; NO_LEG without a tag or when the call has too many. */
-static uint8_t add_leg(struct call *c, uint8_t hop, const struct digest *tag)
+static uint8_t add_leg(struct call *c, uint8_t hop, uint64_t tag)
 {
 	uint8_t leg = find_leg(c, hop, tag);
-	if (leg != NO_LEG || digest_is_none(tag) || c->legs_count == CALL_LEGS)
+	if (leg != NO_LEG || tag == 0 || c->legs_count == CALL_LEGS)
 		return leg;
-	c->legs = list_room(c->legs, c->legs_count, sizeof *c->legs);
-	c->legs[c->legs_count] = (struct leg){ .tag = *tag, .hop = hop, .state = LEG_EARLY };
+	c->legs = list_room_after(&c->first_leg, c->legs, c->legs_count, sizeof *c->legs);
+	c->legs[c->legs_count] = (struct leg){ .tag = tag, .hop = hop, .state = LEG_EARLY };
 	return c->legs_count++;
 }
 
 static struct sender find_sender(const struct call *c, const struct marks *marks)
 {
-	uint8_t hop = find_hop(c, &marks->from);
+	uint8_t hop = find_hop(c, marks->from);
 	if (hop != NOWHERE)
-		return (struct sender){ TRACK_CALLER, hop, find_leg(c, hop, &marks->to) };
-	hop = find_hop(c, &marks->to);
+		return (struct sender){ TRACK_CALLER, hop, find_leg(c, hop, marks->to) };
+	hop = find_hop(c, marks->to);
 	if (hop != NOWHERE)
-		return (struct sender){ TRACK_CALLEE, hop, find_leg(c, hop, &marks->from) };
+		return (struct sender){ TRACK_CALLEE, hop, find_leg(c, hop, marks->from) };
 	for (hop = 0; hop < c->hops_count; hop++) {
-		uint8_t leg = find_leg(c, hop, &marks->from);
+		uint8_t leg = find_leg(c, hop, marks->from);
 		if (leg != NO_LEG)
 			return (struct sender){ TRACK_CALLEE, hop, leg };
-		leg = find_leg(c, hop, &marks->to);
+		leg = find_leg(c, hop, marks->to);
 		if (leg != NO_LEG)
 			return (struct sender){ TRACK_CALLER, hop, leg };
 	}
@@ -106,15 +106,15 @@ static bool describe(struct signalling *s, struct call *c, const struct incoming
 
 /* ---- the initial INVITE ------------------------------------------------------------------ */
 
-static unsigned find_branch(const struct call *c, const struct digest *id)
+static unsigned find_branch(const struct call *c, uint64_t id)
 {
 	unsigned i = 0;
-	while (i < c->branches_count && !digest_equal(&c->branches[i].id, id))
+	while (i < c->branches_count && c->branches[i].id != id)
 		i++;
 	return i;
 }
 
-static void add_branch(struct call *c, const struct digest *id)
+static void add_branch(struct call *c, uint64_t id)
 {
 	unsigned i = find_branch(c, id);
 	if (i < c->branches_count)
@@ -123,8 +123,9 @@ static void add_branch(struct call *c, const struct digest *id)
 		c->branches_full = true;
 		return;
 	}
-	c->branches = list_room(c->branches, c->branches_count, sizeof *c->branches);
-	c->branches[c->branches_count++] = (struct branch){ .id = *id };
+	c->branches = list_room_after(&c->first_branch, c->branches, c->branches_count,
+				      sizeof *c->branches);
+	c->branches[c->branches_count++] = (struct branch){ .id = id };
 }
 
 /* A From tag not seen before is a B2BUA's that keeps the Call-ID. */
@@ -132,7 +133,7 @@ static uint8_t add_hop(struct call *c, const struct incoming *in)
 {
 	if (c->hops_count == CALL_HOPS)
 		return NOWHERE;
-	c->hops = list_room(c->hops, c->hops_count, sizeof *c->hops);
+	c->hops = list_room_after(&c->first_hop, c->hops, c->hops_count, sizeof *c->hops);
 	c->hops[c->hops_count] =
 		(struct hop){ .caller_tag = in->marks.from, .cseq = in->m->cseq, .winner = NO_LEG };
 	return c->hops_count++;
@@ -146,7 +147,7 @@ static bool is_retry(struct call *c, uint8_t *hop, const struct incoming *in)
 	if (*hop != NOWHERE && in->m->cseq > c->hops[*hop].cseq)
 		return true;
 	if (!challenged || (*hop != NOWHERE && in->m->cseq < c->hops[*hop].cseq) ||
-	    find_branch(c, &in->marks.branch) < c->branches_count)
+	    find_branch(c, in->marks.branch) < c->branches_count)
 		return false;
 	if (*hop == NOWHERE) {
 		*hop = 0;
@@ -171,7 +172,7 @@ static struct exchange *try_again(struct signalling *s, struct call *c, uint8_t 
 
 static void on_first_invite(struct signalling *s, struct call *c, const struct incoming *in)
 {
-	uint8_t hop = find_hop(c, &in->marks.from);
+	uint8_t hop = find_hop(c, in->marks.from);
 	bool retry = is_retry(c, &hop, in);
 	if (hop == NOWHERE)
 		hop = add_hop(c, in);
@@ -184,7 +185,7 @@ static void on_first_invite(struct signalling *s, struct call *c, const struct i
 		x = try_again(s, c, hop, in);
 	else if (!x)
 		x = exchange_begin_initial(c, hop, in->m->cseq);
-	add_branch(c, &in->marks.branch);
+	add_branch(c, in->marks.branch);
 	c->changed |= party_assert(&c->known, in->m);
 	c->changed |= party_divert(&c->known, in->m);
 	(void)describe(s, c, in, x, TRACK_CALLER, NO_LEG);
@@ -196,7 +197,7 @@ static void on_joining(struct signalling *s, struct call *c, const struct incomi
 {
 	c->joined = true;
 	on_first_invite(s, c, in);
-	uint8_t leg = add_leg(c, 0, &in->marks.to);
+	uint8_t leg = add_leg(c, 0, in->marks.to);
 	c->legs[leg].state = LEG_CONFIRMED;
 	c->hops[0].winner = leg;
 }
@@ -224,7 +225,7 @@ static void on_offer(struct signalling *s, struct call *c, const struct incoming
 
 static void on_invite(struct signalling *s, struct call *c, const struct incoming *in)
 {
-	if (digest_is_none(&in->marks.to))
+	if (in->marks.to == 0)
 		on_first_invite(s, c, in);
 	else if (c->hops_count == 0)
 		on_joining(s, c, in);
@@ -272,7 +273,7 @@ static void on_provisional(struct signalling *s, struct call *c, const struct in
 	uint32_t status = in->m->status;
 	if (status == 100)
 		return;
-	uint8_t leg = add_leg(c, x->hop, &in->marks.to);
+	uint8_t leg = add_leg(c, x->hop, in->marks.to);
 	if (c->hops[x->hop].winner == NO_LEG)
 		(void)describe(s, c, in, x, TRACK_CALLEE, leg);
 	if (status == 180 || status == 183)
@@ -285,7 +286,7 @@ static void on_answer(struct signalling *s, struct call *c, const struct incomin
 		      struct exchange *x)
 {
 	struct hop *hop = &c->hops[x->hop];
-	uint8_t leg = add_leg(c, x->hop, &in->marks.to);
+	uint8_t leg = add_leg(c, x->hop, in->marks.to);
 	if (leg != NO_LEG)
 		c->legs[leg].state = LEG_CONFIRMED;
 	if (hop->winner == NO_LEG && leg != NO_LEG) {
@@ -324,7 +325,7 @@ static void on_failure(struct signalling *s, struct call *c, const struct incomi
 		       struct exchange *x)
 {
 	uint32_t status = in->m->status;
-	unsigned branch = find_branch(c, &in->marks.branch);
+	unsigned branch = find_branch(c, in->marks.branch);
 	bool beyond = x->hop != 0 || (branch > 0 && branch < c->branches_count);
 	if (beyond || c->hops[0].winner != NO_LEG)
 		return;
@@ -340,7 +341,7 @@ static void on_unseen_invite(struct call *c, const struct incoming *in)
 {
 	uint8_t hop = add_hop(c, in);
 	exchange_begin_initial(c, hop, in->m->cseq)->unseen = true;
-	add_branch(c, &in->marks.branch);
+	add_branch(c, in->marks.branch);
 }
 
 static void on_invite_response(struct signalling *s, struct call *c, const struct incoming *in)
@@ -348,7 +349,7 @@ static void on_invite_response(struct signalling *s, struct call *c, const struc
 	const struct sip_message *m = in->m;
 	if (c->hops_count == 0)
 		on_unseen_invite(c, in);
-	uint8_t hop = find_hop(c, &in->marks.from);
+	uint8_t hop = find_hop(c, in->marks.from);
 	struct exchange *x = NULL;
 	if (hop != NOWHERE)
 		x = exchange_find(c, hop, TRACK_CALLER, m->cseq, METHOD_INVITE);
@@ -375,9 +376,8 @@ static bool tells_of_answer(const struct call *c, const struct incoming *in,
 			    const struct exchange *x)
 {
 	return x->initial && c->known.state != CALL_TALKING && !c->pending.due_ns &&
-	       !c->branches_full && !digest_is_none(&in->marks.to) &&
-	       !digest_is_none(&in->marks.branch) &&
-	       find_branch(c, &in->marks.branch) == c->branches_count;
+	       !c->branches_full && in->marks.to != 0 && in->marks.branch != 0 &&
+	       find_branch(c, in->marks.branch) == c->branches_count;
 }
 
 static void on_ack(struct signalling *s, struct call *c, const struct incoming *in)
@@ -396,7 +396,7 @@ static void on_ack(struct signalling *s, struct call *c, const struct incoming *
 		exchange_accept(s, c, x, in->ts_ns);
 	if (!tells_of_answer(c, in, x))
 		return;
-	uint8_t leg = add_leg(c, x->hop, &in->marks.to);
+	uint8_t leg = add_leg(c, x->hop, in->marks.to);
 	if (leg == NO_LEG)
 		return;
 	c->legs[leg].state = LEG_CONFIRMED;
@@ -415,7 +415,7 @@ static void on_cancel(struct signalling *s, struct call *c, const struct incomin
 	}
 	if (from.party == TRACK_CALLEE || in->m->cseq != c->hops[from.hop].cseq)
 		return; /* of a re-INVITE: its 487 undoes the offer */
-	unsigned i = find_branch(c, &in->marks.branch);
+	unsigned i = find_branch(c, in->marks.branch);
 	if (i == c->branches_count)
 		i = 0;
 	if (c->branches_count > 0)
@@ -446,8 +446,8 @@ static bool bye_matches(const struct call *c, const struct marks *marks, const s
 	*leg = NO_LEG;
 	if (from->hop == NOWHERE)
 		return false;
-	const struct digest *caller = &c->hops[from->hop].caller_tag;
-	if (!digest_equal(caller, from->party == TRACK_CALLER ? &marks->from : &marks->to))
+	uint64_t caller = c->hops[from->hop].caller_tag;
+	if (caller != (from->party == TRACK_CALLER ? marks->from : marks->to))
 		return false;
 	if (from->leg == NO_LEG)
 		return c->hops[from->hop].winner == NO_LEG;
@@ -554,10 +554,10 @@ void dialog_message(struct signalling *s, struct call *c, const struct incoming 
 
 const struct bye *dialog_begins_anew(const struct call *c, const struct incoming *in)
 {
-	if (!in->m->request || in->m->method != METHOD_INVITE || !digest_is_none(&in->marks.to) ||
+	if (!in->m->request || in->m->method != METHOD_INVITE || in->marks.to != 0 ||
 	    c->known.state != CALL_TALKING)
 		return NULL;
-	uint8_t hop = find_hop(c, &in->marks.from);
+	uint8_t hop = find_hop(c, in->marks.from);
 	if (hop != NOWHERE && in->m->cseq <= c->hops[hop].cseq)
 		return NULL;
 	for (unsigned i = 0; i < c->byes_count; i++)

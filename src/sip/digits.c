@@ -75,16 +75,16 @@ static void read_kpml(struct call *c, const struct sip_message *m, enum track by
 void digits_message(struct call *c, const struct incoming *in, enum track by)
 {
 	const struct sip_message *m = in->m;
-	struct party *p = &c->parties[by];
+	uint32_t before = c->known.extras ? c->known.extras->digit_cseq[by] : 0;
 	bool info = m->method == METHOD_INFO;
 	struct span event = m->event;
 	bool digit = info ? strcmp(m->content_type, "application/dtmf-relay") == 0 ||
 				     strcmp(m->content_type, "application/dtmf") == 0
 			  : span_is(span_trim(span_until(&event, ';')), "kpml");
 	/* A proxy's copy has the same CSeq; numbers of both methods ascend together. */
-	if (!digit || c->dtmf == DTMF_OFF || m->cseq <= p->digit_cseq)
+	if (!digit || c->dtmf == DTMF_OFF || m->cseq <= before)
 		return;
-	p->digit_cseq = m->cseq;
+	known_extras(&c->known)->digit_cseq[by] = m->cseq;
 	if (info)
 		read_info(c, m, by);
 	else

@@ -17,6 +17,8 @@
 #include "sip/keys.h"
 #include "sip/orphan.h"
 
+_Static_assert(OTHER_KINDS <= 8, "a byte of bits");
+
 /* ---- exchanges ------------------------------------------------------------------------- */
 
 struct exchange *exchange_find(struct call *c, uint8_t hop, enum track by, uint32_t cseq,
@@ -36,7 +38,8 @@ static struct exchange *place(struct call *c)
 {
 	struct exchange *oldest = NULL;
 	if (c->exchanges_count < CALL_EXCHANGES) {
-		c->exchanges = list_room(c->exchanges, c->exchanges_count, sizeof *c->exchanges);
+		c->exchanges = list_room_after(&c->first_exchange, c->exchanges, c->exchanges_count,
+					       sizeof *c->exchanges);
 		struct exchange *x = &c->exchanges[c->exchanges_count++];
 		*x = (struct exchange){ 0 };
 		return x;
@@ -86,6 +89,24 @@ struct exchange *exchange_begin_initial(struct call *c, uint8_t hop, uint32_t cs
 
 /* ---- endpoints ------------------------------------------------------------------------- */
 
+static struct endpoint rtcp_of(const struct line *l)
+{
+	struct endpoint rtcp = l->rtcp_elsewhere ? *l->rtcp_elsewhere : l->at;
+	rtcp.port = l->rtcp_port;
+	return rtcp;
+}
+
+static void set_rtcp(struct line *l, const struct endpoint *rtcp)
+{
+	free(l->rtcp_elsewhere);
+	l->rtcp_elsewhere = NULL;
+	l->rtcp_port = rtcp->port;
+	if (rtcp->port == 0 || memcmp(rtcp->addr, l->at.addr, sizeof rtcp->addr) == 0)
+		return;
+	l->rtcp_elsewhere = list_room(NULL, 0, sizeof *l->rtcp_elsewhere);
+	*l->rtcp_elsewhere = *rtcp;
+}
+
 static void expect(struct signalling *s, const struct call *c, enum track party,
 		   const struct line *l)
 {
@@ -99,7 +120,7 @@ static void expect(struct signalling *s, const struct call *c, enum track party,
 	e.stream_base = l->stream_base;
 	e.from_ns = l->from_ns;
 	e.ptime_ms = l->ptime_ms;
-	e.rtcp = l->rtcp;
+	e.rtcp = rtcp_of(l);
 	e.protection = l->protection;
 	e.keep_events = c->dtmf == DTMF_KEEP;
 	e.discard = judgement_discards(c);
@@ -135,6 +156,7 @@ void exchange_discard(struct signalling *s, struct call *c, int64_t until_ns)
 static void drop_line(struct signalling *s, struct party *p, unsigned i)
 {
 	intern_drop(s->maps, p->lines[i].payloads);
+	free(p->lines[i].rtcp_elsewhere);
 	s->lines--;
 	p->lines[i] = p->lines[--p->lines_count];
 }
@@ -157,7 +179,7 @@ static struct line *new_line(struct signalling *s, struct call *c, struct party 
 		count(s->cfg.counters, COUNT_SIP_MEDIA_LIMIT);
 		return NULL;
 	}
-	p->lines = list_room(p->lines, p->lines_count, sizeof *p->lines);
+	p->lines = list_room_after(&p->first_line, p->lines, p->lines_count, sizeof *p->lines);
 	struct line *l = &p->lines[p->lines_count++];
 	*l = (struct line){ .stream_base = (uint16_t)c->stream_next,
 			    .born_in = x->number,
@@ -227,14 +249,17 @@ static void mark_line(struct line *l, const struct exchange *x, uint8_t leg)
 /* True when anything changed. */
 static bool set_line(struct line *l, const struct description_audio *a)
 {
-	struct endpoint rtcp = a->rtcp;
-	if (rtcp.port != 0 && !endpoint_equal(&l->at, &a->at) && !a->rtcp_mux) {
+	struct endpoint before = rtcp_of(l), rtcp = a->rtcp;
+	if (rtcp.port == 0) {
+		rtcp = l->at;
+		rtcp.port = 0;
+	} else if (!endpoint_equal(&l->at, &a->at) && !a->rtcp_mux) {
 		rtcp = l->at; /* an ICE candidate: next to it */
 		rtcp.port++;
 	}
-	bool changed = !endpoint_equal(&l->rtcp, &rtcp) || l->protection != a->protection;
-	l->rtcp = rtcp;
-	l->stated = l->protection = a->protection;
+	bool changed = !endpoint_equal(&before, &rtcp) || l->protection != a->protection;
+	set_rtcp(l, &rtcp);
+	l->stated = l->protection = a->protection & 15u;
 	l->index = a->index;
 	return changed;
 }
@@ -294,7 +319,7 @@ static void settle_protection(struct signalling *s, struct call *c, const struct
 				is++;
 		if (is == l->protection)
 			continue;
-		l->protection = is;
+		l->protection = is & 15u;
 		expect(s, c, (enum track)x->offerer, l);
 	}
 }
@@ -308,7 +333,7 @@ void exchange_describe(struct signalling *s, struct call *c, struct exchange *x,
 	x->on_hold[party] = d->on_hold;
 	x->consents[party] = d->consents;
 	x->refused[party] = d->refused;
-	x->other[party] = d->other;
+	x->other[party] = (uint8_t)d->other;
 	for (unsigned i = 0; i < d->audio_count; i++) {
 		name_audio(s, c, x, party, leg, &d->audio[i]);
 		if (party != x->offerer)
@@ -516,10 +541,14 @@ void exchange_free_all(struct signalling *s, struct call *c)
 {
 	for (unsigned i = 0; i < c->exchanges_count; i++)
 		keys_free(&c->exchanges[i]);
-	free(c->exchanges);
+	c->exchanges_count = 0;
+	list_free(&c->first_exchange, c->exchanges);
+	c->exchanges = NULL;
 	for (unsigned party = 0; party < 2; party++) {
-		while (c->parties[party].lines_count > 0)
-			drop_line(s, &c->parties[party], 0);
-		free(c->parties[party].lines);
+		struct party *p = &c->parties[party];
+		while (p->lines_count > 0)
+			drop_line(s, p, p->lines_count - 1u);
+		list_free(&p->first_line, p->lines);
+		p->lines = NULL;
 	}
 }

@@ -34,7 +34,6 @@ bool signalling_policy(struct signalling *s, const struct policy *p)
 	s->cfg.dtmf = p->dtmf;
 	s->cfg.orphans = p->orphans;
 	s->cfg.keep_signalling = p->signalling;
-	s->cfg.policy_hash = h->policy.hash;
 	s->cfg.retention = h->policy.classes[h->policy.default_class].name;
 	return true;
 }
@@ -89,13 +88,18 @@ static void tell(const struct signalling *s, const struct call *c, struct call_r
 		memset(r->referred_by, 0, sizeof r->referred_by);
 }
 
+static struct call_record *shown(const struct call *c)
+{
+	return c->known.extras ? c->known.extras->shown : NULL;
+}
+
 void judgement_tell(const struct signalling *s, const struct call *c, struct call_record *r)
 {
 	tell(s, c, r);
-	if (!c->shown)
+	if (!shown(c))
 		return;
-	copy_times(c->shown, r);
-	*r = *c->shown;
+	copy_times(shown(c), r);
+	*r = *shown(c);
 }
 
 bool judgement_keeps(const struct call *c, const struct incoming *in)
@@ -113,16 +117,17 @@ static void exclude(struct signalling *s, struct call *c, bool whole)
 {
 	c->excluded = true;
 	count(s->cfg.counters, COUNT_CALLS_EXCLUDED);
-	c->shown = calloc(1, sizeof *c->shown);
-	ASSERT(c->shown);
+	struct call_record *instead = calloc(1, sizeof *instead);
+	ASSERT(instead);
+	known_extras(&c->known)->shown = instead;
 	struct call_record known;
 	tell(s, c, &known);
 	if (whole)
-		copy_nameless(c->shown, &known);
+		copy_nameless(instead, &known);
 	else
-		*c->shown = known;
+		*instead = known;
 	explicit_bzero(&known, sizeof known); /* it may hold keys */
-	remark(c->shown, whole ? "excluded" : "excluded-part");
+	remark(instead, whole ? "excluded" : "excluded-part");
 	c->changed = true;
 }
 
@@ -171,10 +176,14 @@ void judgement_hold(struct signalling *s, struct call *c)
 	c->keep_signalling = s->cfg.keep_signalling;
 	c->dtmf = s->cfg.dtmf;
 	c->retention = s->cfg.retention;
-	c->policy_hash = s->cfg.policy_hash;
 	c->policy = s->policy;
 	if (c->policy)
 		c->policy->holders++;
+}
+
+const char *judgement_policy_hash(const struct signalling *s, const struct call *c)
+{
+	return c->policy ? c->policy->policy.hash : s->cfg.policy_hash;
 }
 
 void judgement_begin(struct signalling *s, struct call *c, const struct incoming *invite)
@@ -196,10 +205,11 @@ void judgement_begin(struct signalling *s, struct call *c, const struct incoming
 
 void judgement_end(struct call *c)
 {
-	if (c->shown)
-		explicit_bzero(c->shown, sizeof *c->shown); /* it may hold keys */
-	free(c->shown);
-	c->shown = NULL;
+	if (shown(c)) {
+		explicit_bzero(shown(c), sizeof *shown(c)); /* it may hold keys */
+		free(shown(c));
+		c->known.extras->shown = NULL;
+	}
 	let_go(c->policy);
 	c->policy = NULL;
 }

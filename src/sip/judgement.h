@@ -17,8 +17,9 @@
 
 #include "sip/call.h"
 
-/* A new call holds the policy in force, to its end. */
+/* A new call holds the policy in force, to its end; that one's hash, or without one the configuration's (64 hex digits). */
 void judgement_hold(struct signalling *s, struct call *c);
+const char *judgement_policy_hash(const struct signalling *s, const struct call *c);
 
 /* Judge a call that begins; before anyone is told of it. */
 void judgement_begin(struct signalling *s, struct call *c, const struct incoming *invite);

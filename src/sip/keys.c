@@ -72,9 +72,11 @@ static const struct stated_key *chosen(const struct stated_keys *offers,
 
 static void settle(struct call *c, struct exchange *x)
 {
-	const struct stated_keys *offers = x->keys[x->offerer];
-	const struct stated_keys *answers = x->keys[track_other(x->offerer)];
-	if (!offers || !answers)
+	if (!x->keys)
+		return;
+	const struct stated_keys *offers = &x->keys[x->offerer];
+	const struct stated_keys *answers = &x->keys[track_other(x->offerer)];
+	if (offers->count == 0)
 		return;
 	for (unsigned i = 0; i < answers->count; i++) {
 		const struct stated_key *o = chosen(offers, &answers->key[i]);
@@ -92,14 +94,14 @@ void keys_describe(struct call *c, struct exchange *x, enum track party, uint8_t
 	for (unsigned i = 0; i < d->audio_count; i++) {
 		const struct description_audio *a = &d->audio[i];
 		for (unsigned n = 0; n < a->crypto.count; n++) {
-			if (!x->keys[party])
-				x->keys[party] = calloc(1, sizeof *x->keys[party]);
-			if (!x->keys[party])
+			if (!x->keys)
+				x->keys = calloc(2, sizeof *x->keys);
+			if (!x->keys)
 				return;
 			k.index = a->index;
 			k.leg = leg;
 			k.offer = a->crypto.offer[n];
-			state_key(x->keys[party], &k);
+			state_key(&x->keys[party], &k);
 		}
 	}
 	explicit_bzero(&k, sizeof k);
@@ -108,9 +110,9 @@ void keys_describe(struct call *c, struct exchange *x, enum track party, uint8_t
 
 void keys_accept(struct call *c, struct exchange *x)
 {
-	for (unsigned party = 0; party < 2; party++) {
-		const struct stated_keys *own = x->keys[party];
-		if (!own || x->named[!party])
+	for (unsigned party = 0; x->keys && party < 2; party++) {
+		const struct stated_keys *own = &x->keys[party];
+		if (x->named[!party])
 			continue;
 		for (unsigned i = 0; i < own->count; i++)
 			note(c, x, (enum track)party, &own->key[i]);
@@ -129,10 +131,8 @@ void keys_choose_leg(struct call *c, uint8_t leg)
 
 void keys_free(struct exchange *x)
 {
-	for (unsigned party = 0; party < 2; party++) {
-		if (x->keys[party])
-			explicit_bzero(x->keys[party], sizeof *x->keys[party]);
-		free(x->keys[party]);
-		x->keys[party] = NULL;
-	}
+	if (x->keys)
+		explicit_bzero(x->keys, 2 * sizeof *x->keys);
+	free(x->keys);
+	x->keys = NULL;
 }

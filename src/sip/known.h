@@ -42,6 +42,9 @@ struct known_extras {
 	const char *coverage[COVERAGE_MAX]; /* static */
 	uint32_t dtmf_count;
 	char digits[2][DIGITS]; /* by enum track */
+	struct call_record
+		*shown; /* owned by judgement.c: what is told instead of all this; NULL: this */
+	uint32_t digit_cseq[2]; /* of the newest INFO or NOTIFY with digits, likewise */
 };
 
 struct known {

@@ -48,7 +48,7 @@ static void take_end(struct signalling *s, struct call *c, enum track party,
 	if (c->parties[party].lines_count == 0)
 		return;
 	key_of(key, at);
-	ASSERT(table_put(s->orphan_ends, key, c->index));
+	ASSERT(table_put(s->orphan_ends, key, call_index(c)));
 }
 
 void orphan_explained(struct signalling *s, const struct endpoint *at)

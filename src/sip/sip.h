@@ -32,7 +32,7 @@ struct signalling_config {
 	unsigned media_threads; /* blocks of stream numbers to give per expectation */
 	int64_t call_timeout_ns, bye_timeout_ns;
 	uint32_t max_message;    /* bytes */
-	const char *policy_hash; /* borrowed: 64 hex digits */
+	const char *policy_hash; /* borrowed: 64 hex digits; of calls that began without `policy` */
 	const char *
 		retention; /* borrowed: retention class of every call that `policy` does not judge */
 	const struct policy *

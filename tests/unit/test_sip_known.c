@@ -176,9 +176,9 @@ static void holds_digits_and_keys_are_told(void **state)
 static void an_open_call_is_small(void **state)
 {
 	(void)state;
-	assert_in_range(sizeof(struct call), 1, 400);
-	assert_in_range(sizeof(struct line), 1, 88);
-	assert_in_range(sizeof(struct exchange), 1, 72);
+	assert_in_range(sizeof(struct call), 1, 600); /* with two of the next and one of the last */
+	assert_in_range(sizeof(struct line), 1, 72);
+	assert_in_range(sizeof(struct exchange), 1, 56);
 }
 
 int main(void)
