@@ -34,7 +34,8 @@
 #include "load/arguments.h"
 #include "recorder/recorder.h"
 
-#define RING_FRAMES 4096
+#define RING_FRAMES 4096 /* as many as a card has descriptors */
+#define RING_MOST   (1u << 20)
 #define QUEUES_MOST 8
 #define CACHE       256
 #define FRAME_BYTES (RTE_PKTMBUF_HEADROOM + 2048)
@@ -48,7 +49,7 @@ struct bench {
 	struct pace pace;
 	struct rte_mempool *pool;
 	struct rte_ring *rings[QUEUES_MOST];
-	unsigned queues;
+	unsigned queues, ring_frames;
 	volatile int stop;      /* tells the recorder to end */
 	_Atomic bool over;      /* it has */
 	uint64_t sent, dropped; /* into the rings; because they were full */
@@ -63,12 +64,15 @@ static _Noreturn void die(const char *what, const char *why)
 
 /* ---- DPDK --------------------------------------------------------------------------------- */
 
-static void start_dpdk(void)
+/* With memory for the rings' frames. */
+static void start_dpdk(const struct bench *b)
 {
+	char mib[16];
+	snprintf(mib, sizeof mib, "%u", 512 + b->queues * (b->ring_frames / 400));
 	char *arguments[] = { (char[]){ "ring" },
 			      (char[]){ "--no-huge" },
 			      (char[]){ "-m" },
-			      (char[]){ "512" },
+			      mib,
 			      (char[]){ "--no-pci" },
 			      (char[]){ "--no-shconf" },
 			      (char[]){ "--no-telemetry" },
@@ -81,14 +85,15 @@ static void start_dpdk(void)
 static void make_port(struct bench *b)
 {
 	struct rte_ring *unused;
-	unsigned mbufs = b->queues * (RING_FRAMES + 1024) + 2 * CACHE;
+	unsigned mbufs = b->queues * (b->ring_frames + 1024) + 2 * CACHE;
 
 	b->pool = rte_pktmbuf_pool_create("load", mbufs, CACHE, 0, FRAME_BYTES, 0);
 	unused = rte_ring_create("unused", 64, 0, 0);
 	for (unsigned i = 0; i < b->queues; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "load-%u", i);
-		b->rings[i] = rte_ring_create(name, RING_FRAMES, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		b->rings[i] =
+			rte_ring_create(name, b->ring_frames, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
 		if (!b->rings[i])
 			die(name, rte_strerror(rte_errno));
 	}
@@ -185,7 +190,7 @@ struct wanted {
 	struct load_settings load;
 	struct options recorder;
 	const char *counters;
-	unsigned queues;
+	unsigned queues, ring_frames;
 };
 
 static const struct option long_options[] = {
@@ -193,6 +198,7 @@ static const struct option long_options[] = {
 	{ "counters", required_argument, NULL, 'c' },
 	{ "threads", required_argument, NULL, 't' },
 	{ "writers", required_argument, NULL, 'w' },
+	{ "ring", required_argument, NULL, 'r' },
 	{ "set", required_argument, NULL, 'S' },
 	ARGUMENTS_LOAD,
 	{ NULL, 0, NULL, 0 },
@@ -203,6 +209,7 @@ static _Noreturn void usage(void)
 	fputs("usage: ring --store DIR --counters FILE [options]\n"
 	      "  --threads N      capture threads, a ring each (1, at most 8)\n"
 	      "  --writers N      writer threads (1)\n"
+	      "  --ring N         frames in a ring, a power of two (4096)\n"
 	      "  --set NAME=VALUE any option of the recorder's\n",
 	      stderr);
 	fputs(arguments_text, stderr);
@@ -230,6 +237,7 @@ static void set_pair(struct options *o, char *pair)
 static void read_options(struct wanted *w, struct pace *pace, int argc, char **argv)
 {
 	int c;
+	w->ring_frames = RING_FRAMES;
 	options_default(&w->recorder);
 	set(&w->recorder, "capture.dpdk",
 	    "ring"); /* DPDK has begun: its ports are taken as they are */
@@ -239,6 +247,7 @@ static void read_options(struct wanted *w, struct pace *pace, int argc, char **a
 		case 'c': w->counters = optarg; break;
 		case 't': set(&w->recorder, "capture.threads", optarg); break;
 		case 'w': set(&w->recorder, "writer.threads", optarg); break;
+		case 'r': w->ring_frames = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'S': set_pair(&w->recorder, optarg); break;
 		default:
 			if (!arguments_take(&w->load, pace, c, optarg))
@@ -246,7 +255,7 @@ static void read_options(struct wanted *w, struct pace *pace, int argc, char **a
 		}
 	}
 	w->queues = (unsigned)w->recorder.capture_threads;
-	if (!w->counters || w->queues > QUEUES_MOST || optind < argc)
+	if (!w->counters || w->queues > QUEUES_MOST || w->ring_frames > RING_MOST || optind < argc)
 		usage();
 }
 
@@ -269,9 +278,10 @@ int main(int argc, char **argv)
 
 	read_options(&w, &b.pace, argc, argv);
 	b.queues = w.queues;
+	b.ring_frames = w.ring_frames;
 	if (load_new(&b.load, &w.load, &err) != RC_OK)
 		die("load", err.text);
-	start_dpdk();
+	start_dpdk(&b);
 	make_port(&b);
 	if (pthread_create(&thread, NULL, run_load, &b) != 0)
 		die("load", "cannot start its thread");
