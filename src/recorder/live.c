@@ -160,21 +160,25 @@ static void publish_time(struct capture_thread *t)
 	atomic_store_explicit(&t->now_ns, now, memory_order_release);
 }
 
-/* When the end was asked for, and when a frame was last heard since: monotonic, but for `wall_ns`.  All 0 until then. */
+/* Once the end has been asked for: when it was, when was looked for frames last, and when some were found.  Monotonic, but for
+ * `wall_ns`; 0 until then. */
 struct ending {
-	int64_t wall_ns, asked_ns, heard_ns;
+	int64_t wall_ns, asked_ns, looked_ns, heard_ns;
 };
 
-/* All frames that came before the end was asked for have been read, as far as can be told. */
+/* All frames that came before the end was asked for have been read, as far as can be told: a frame is clearly younger (one that
+ * DPDK stamps when it is read need not be), or whoever looked found none for long.  A frame far ahead is of another clock. */
 static bool is_over(const struct capture_thread *t, struct ending *e)
 {
 	if (LIKELY(!atomic_load_explicit(&t->live->stopping, memory_order_relaxed)))
 		return false;
 	int64_t now = clock_mono_ns();
 	if (!e->asked_ns)
-		*e = (struct ending){ clock_real_ns(), now, now };
-	return t->tap.newest_ns >= e->wall_ns || now - e->heard_ns > LAST_QUIET_NS ||
-	       now - e->asked_ns > LAST_MOST_NS;
+		*e = (struct ending){ clock_real_ns(), now, now, now };
+	int64_t younger = t->tap.newest_ns - e->wall_ns;
+	return (younger > LAST_QUIET_NS && younger < LAST_MOST_NS) ||
+	       e->looked_ns - e->heard_ns > LAST_QUIET_NS ||
+	       e->looked_ns - e->asked_ns > LAST_MOST_NS;
 }
 
 static void capture_frames(struct capture_thread *t)
@@ -189,6 +193,8 @@ static void capture_frames(struct capture_thread *t)
 		uint64_t began = work_sample(&t->tap.work);
 		/* Read before: a thread that was kept from running knows nothing of the time since. */
 		int64_t looked_ns = clock_real_ns();
+		if (UNLIKELY(ending.asked_ns))
+			ending.looked_ns = clock_mono_ns();
 		int n = capture_burst(t->capture, frames, CAPTURE_BURST);
 		if (n < 0) {
 			atomic_store_explicit(&t->broke, true, memory_order_release);
@@ -197,8 +203,7 @@ static void capture_frames(struct capture_thread *t)
 		if (n > 0) {
 			work_done(&t->tap.work, WORK_READ, began, (unsigned)n);
 			tap_burst(&t->tap, frames, n);
-			if (UNLIKELY(ending.asked_ns))
-				ending.heard_ns = clock_mono_ns();
+			ending.heard_ns = ending.looked_ns;
 		} else {
 			tap_tick(&t->tap, looked_ns - IDLE_LAG_NS);
 			capture_wait(t->capture, WAIT_MS);

@@ -126,11 +126,17 @@ static void not_sip(void *ctx, const struct endpoint *src, const struct endpoint
 	}
 }
 
-static bool flush_signalling(struct live *l)
+static bool flush_to_writers(struct live *l)
 {
 	bool empty = true;
 	for (unsigned i = 0; i < l->session->writers_count; i++)
 		empty &= outbox_flush(&l->to_writer[i]);
+	return empty;
+}
+
+static bool flush_control(struct live *l)
+{
+	bool empty = true;
 	for (unsigned i = 0; i < l->session->threads; i++)
 		empty &= outbox_flush(&l->threads[i].control);
 	return empty;
@@ -240,7 +246,8 @@ void *live_signalling_run(void *arg)
 		reassembly_tick(l->joiner.reassembly, now);
 		signalling_tick(l->signalling, now);
 		atomic_store_explicit(&l->session->packet_ns, now, memory_order_relaxed);
-		if (flush_signalling(l) && taken < TAKE_AT_ONCE)
+		(void)flush_to_writers(l);
+		if (flush_control(l) && taken < TAKE_AT_ONCE)
 			atomic_store_explicit(&l->heard_ns, now, memory_order_release);
 		if (taken)
 			continue;
@@ -250,7 +257,7 @@ void *live_signalling_run(void *arg)
 	}
 	reassembly_finish(l->joiner.reassembly);
 	signalling_finish(l->signalling, latest_time(l));
-	while (!flush_signalling(l))
+	while (!flush_to_writers(l) || !flush_control(l))
 		clock_sleep_us(IDLE_US);
 	work_end(&l->signalling_work);
 	atomic_store_explicit(&l->signalling_gone, true, memory_order_release);
