@@ -222,7 +222,7 @@ static void flow_drop_all(struct pen *p, uint32_t flow, enum counter why)
 		;
 }
 
-/* A slot, or NULL when there is none but those of `flow` (NONE: no flow is to be spared). */
+/* A slot, or NULL when there is none but those of the flow that is to be spared. */
 static struct pen_slot *slot_get(struct pen *p, uint32_t spare)
 {
 	struct pen_slot *s;
@@ -235,14 +235,16 @@ static struct pen_slot *slot_get(struct pen *p, uint32_t spare)
 	return s;
 }
 
-/* Copy a datagram into slots; NULL when there are not enough. */
-static struct pen_slot *frame_copy(struct pen *p, const struct datagram *d, uint32_t spare)
+/* Copy a datagram of a flow into slots; NULL when there are not enough.  More of other flows is dropped for it only while its
+ * own has no more than its share. */
+static struct pen_slot *frame_copy(struct pen *p, const struct datagram *d, uint32_t flow)
 {
+	bool others = p->flows[flow].frames < PEN_FLOW_FRAMES;
 	struct pen_slot *first = NULL, **link = &first;
 	uint32_t done = 0;
 
 	do {
-		struct pen_slot *s = slot_get(p, spare);
+		struct pen_slot *s = others ? slot_get(p, flow) : pool_get(p->slots);
 		if (!s)
 			break;
 		uint32_t n = d->len - done < SLOT_ROOM ? d->len - done : SLOT_ROOM;
@@ -325,11 +327,14 @@ static void note_run(struct pen_flow *f, const struct datagram *d)
 	f->number = number;
 }
 
-/* May nobody ever expect it? */
-static bool is_orphan(struct pen_flow *f, const struct datagram *d, struct media_orphan *o)
+/* May nobody ever expect it?  That takes signalling to have had the time. */
+static bool is_orphan(const struct pen *p, struct pen_flow *f, const struct datagram *d,
+		      struct media_orphan *o)
 {
+	int64_t now_ns = d->ts_ns < p->heard_ns ? d->ts_ns : p->heard_ns;
+
 	note_run(f, d);
-	if (f->told || f->run < ORPHAN_FRAMES || media_since(d->ts_ns, f->run_ns) < ORPHAN_AFTER_NS)
+	if (f->told || f->run < ORPHAN_FRAMES || media_since(now_ns, f->run_ns) < ORPHAN_AFTER_NS)
 		return false;
 	f->told = true;
 	*o = (struct media_orphan){ f->src, f->dst, f->ssrc, d->payload[1] & 0x7f,
@@ -387,7 +392,7 @@ bool pen_put(struct pen *p, const struct datagram *d, bool held, struct media_or
 		p->eldest = s;
 	p->youngest = s;
 	p->held++;
-	return is_orphan(f, d, o);
+	return is_orphan(p, f, d, o);
 }
 
 void pen_heard(struct pen *p, int64_t heard_ns)

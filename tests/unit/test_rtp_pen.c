@@ -144,6 +144,37 @@ static void keeps_more_of_a_flow_while_signalling_is_behind(void **state)
 	rig_free(r);
 }
 
+/* What one flow has beyond its share goes before anything of another. */
+static void room_for_a_flow_without_end_is_its_own(void **state)
+{
+	(void)state;
+	struct media_config cfg = rig_config();
+	cfg.pen_bytes = 256 * 160;
+	struct rig *r = rig_new(cfg);
+	struct talker a = voice(T0), b = talker(ep(9, 9000), ep(10, 9000), 0xb, T0);
+	media_heard(r->media, T0 - 1000 * MS);
+	talk_n(r, &a, 20);
+	talk_n(r, &b, 300);
+	assert_int_equal(media_held(r->media), 160);
+	rig_expect(r, 1, *caller(), TRACK_CALLER, T0);
+	expect_count(r, PEN_RELEASED, 20);
+	rig_free(r);
+}
+
+static void nothing_is_an_orphan_before_signalling_had_the_time(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(rig_config());
+	struct talker a = voice(T0);
+	media_heard(r->media, T0);
+	talk_n(r, &a, 100);
+	assert_int_equal(r->orphans_count, 0);
+	media_heard(r->media, T0 + 1000 * MS);
+	talk_n(r, &a, 1);
+	assert_int_equal(r->orphans_count, 1);
+	rig_free(r);
+}
+
 static void keeps_a_hundred_frames_a_flow_the_newest(void **state)
 {
 	(void)state;
@@ -292,6 +323,8 @@ static void holds_under_random_use(void **state)
 			uint32_t len = rtp_make(p, 0, (uint16_t)step, (uint32_t)step * 160, 7,
 						rnd_below(20) ? 160 : rnd_below(2000));
 			(void)rig_send(r, now, a, b, p, len, 0);
+			if (rnd_below(50) == 0)
+				media_heard(r->media, rnd_below(3) ? INT64_MAX : now - 500 * MS);
 			if (rnd_below(30) == 0) {
 				rig_expect(r, call, a, (uint8_t)rnd_below(2), now - 500 * MS);
 				struct media_forget f = { call++, .all = true, .until_ns = now };
@@ -313,6 +346,8 @@ int main(void)
 		cmocka_unit_test(keeps_two_seconds_of_packet_time),
 		cmocka_unit_test(keeps_what_signalling_has_yet_to_hear_of),
 		cmocka_unit_test(keeps_more_of_a_flow_while_signalling_is_behind),
+		cmocka_unit_test(room_for_a_flow_without_end_is_its_own),
+		cmocka_unit_test(nothing_is_an_orphan_before_signalling_had_the_time),
 		cmocka_unit_test(keeps_a_hundred_frames_a_flow_the_newest),
 		cmocka_unit_test(the_least_recently_used_flow_goes_first),
 		cmocka_unit_test(many_flows_cannot_outgrow_it),
