@@ -12,7 +12,7 @@
 
 #include "base/rc.h"
 
-/* Start fn(arg) on a thread with all signals blocked. */
+/* Start fn(arg) on a thread with all signals blocked but those of its own faults. */
 enum rc thread_start(pthread_t *thread, void *(*fn)(void *), void *arg, struct error *err) MUST_USE;
 
 #endif
