@@ -2,8 +2,8 @@
  * Copyright The callspan authors */
 /* intern.h: equal values are kept once, however many hold them.
  *
- *   holder ─┐                                values  | holders 3 | len | bytes ... |
- *   holder ─┼─► number ─► value                      | holders 1 | len | bytes ... |
+ *   holder ─┐                                values  | digest | holders 3 | bytes ... |
+ *   holder ─┼─► number ─► value                      | digest | holders 1 | bytes ... |
  *   holder ─┘
  *
  * A value is bytes: who makes it from a struct leaves none of them to chance.  Found by a keyed digest of 128 bits, so

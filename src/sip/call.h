@@ -185,7 +185,7 @@ struct call {
 	const char *retention;      /* borrowed: of the policy, or of the configuration */
 	struct held_policy *policy; /* held: the one that it began under; NULL: none */
 
-	/* Lists (list.h), owned; the digits say how long they get.  What most calls have once has a place here. */
+	/* Lists (list.h), owned; the constants beside them say how long they get.  What most calls have once has a place here. */
 	struct hop *hops;           /* CALL_HOPS */
 	struct leg *legs;           /* CALL_LEGS */
 	struct branch *branches;    /* CALL_BRANCHES */

@@ -38,6 +38,18 @@ const char *known_text(const struct known *k, enum known_text which)
 	return texts[which];
 }
 
+static void forget_texts(struct known *k)
+{
+	const char *texts[KNOWN_TEXTS];
+
+	if (!k->texts)
+		return;
+	known_texts(k, texts);
+	const char *last = texts[KNOWN_TEXTS - 1];
+	explicit_bzero(k->texts, (size_t)(last - k->texts) + strlen(last));
+	free(k->texts);
+}
+
 void known_set_texts(struct known *k, const char *const texts[KNOWN_TEXTS])
 {
 	size_t lens[KNOWN_TEXTS], all = 0;
@@ -48,7 +60,7 @@ void known_set_texts(struct known *k, const char *const texts[KNOWN_TEXTS])
 		memcpy(at, texts[i], lens[i]);
 		at += lens[i];
 	}
-	free(k->texts);
+	forget_texts(k);
 	k->texts = block;
 }
 
@@ -183,7 +195,7 @@ void known_clear(struct known *k)
 		explicit_bzero(k->extras, sizeof *k->extras); /* digits may be a card's */
 	if (k->keys)
 		explicit_bzero(k->keys, sizeof *k->keys);
-	free(k->texts);
+	forget_texts(k);
 	free(k->extras);
 	free(k->keys);
 	k->texts = NULL;

@@ -56,12 +56,12 @@ void transfer_refer(struct signalling *s, struct call *c, const struct incoming 
 	struct referral *f = &s->referrals[s->referrals_next];
 	char target[128];
 	bool caller = by == TRACK_CALLER;
-	const char *referrer = known_text(&c->known, caller ? KNOWN_FROM : KNOWN_TO);
-	const char *referee = known_text(&c->known, caller ? KNOWN_TO : KNOWN_FROM);
 
 	if (in->m->refer_to.len == 0)
 		return;
 	join_replaced(s, c, in->m->refer_to);
+	const char *referrer = known_text(&c->known, caller ? KNOWN_FROM : KNOWN_TO);
+	const char *referee = known_text(&c->known, caller ? KNOWN_TO : KNOWN_FROM);
 	clean_uri_user(target, sizeof target, in->m->refer_to);
 	if (target[0] == '\0')
 		return;

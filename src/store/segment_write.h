@@ -47,8 +47,9 @@ struct segment_write {
 
 	struct segment_home *home;
 	int seg_fd, keys_fd; /* owned; -1: not made yet */
-	uint8_t *
-		buffer; /* owned: from `skip` on the file from `written` to `end`, block over block */
+	/* Owned: the file from `written` to `end`.  buffer[skip] is the byte at `written`, and skip = written % LAYOUT_BLOCK, so that
+	 * the blocks of the file lie as O_DIRECT wants them. */
+	uint8_t *buffer;
 	size_t skip, used, room;
 	uint64_t written;  /* bytes the kernel has taken */
 	bool direct;       /* the file system may take blocks past the page cache */
