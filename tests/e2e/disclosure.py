@@ -480,7 +480,8 @@ def pcm_runs(call):
 
 def files_since(folders, started):
     for top in folders:
-        for folder, _, names in os.walk(top):
+        for folder, below, names in os.walk(top):
+            below[:] = [b for b in below if not os.path.ismount(os.path.join(folder, b))]  # a /proc, say, is no disk
             for name in names:
                 path = os.path.join(folder, name)
                 try:
