@@ -33,9 +33,10 @@ static void end(struct call *c, enum call_outcome outcome, enum call_ended_by by
 static void wait_for(struct call *c, const struct event *e, int64_t wait_ns,
 		     enum call_outcome outcome, enum call_ended_by by)
 {
-	c->pending = (struct ending){
-		.due_ns = e->ts_ns + wait_ns, .at_ns = e->ts_ns, .outcome = outcome, .by = by
-	};
+	c->pending = (struct ending){ .due_ns = e->ts_ns + wait_ns,
+				      .at_ns = e->ts_ns,
+				      .outcome = (uint8_t)outcome,
+				      .by = (uint8_t)by };
 }
 
 static void go_on(struct signalling *s, struct call *c, const struct event *e)
