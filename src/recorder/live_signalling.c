@@ -257,8 +257,13 @@ void *live_signalling_run(void *arg)
 	}
 	reassembly_finish(l->joiner.reassembly);
 	signalling_finish(l->signalling, latest_time(l));
-	while (!flush_to_writers(l) || !flush_control(l))
-		clock_sleep_us(IDLE_US);
+	/* Both each time: a writer may wait for what capture threads send when they are told. */
+	for (bool empty = false; !empty;) {
+		empty = flush_to_writers(l);
+		empty &= flush_control(l);
+		if (!empty)
+			clock_sleep_us(IDLE_US);
+	}
 	work_end(&l->signalling_work);
 	atomic_store_explicit(&l->signalling_gone, true, memory_order_release);
 	return NULL;
