@@ -271,14 +271,9 @@ enum rc files_run(struct session *s, const volatile int *stop, struct error *err
 	rc = session_finish_writers(s, err);
 
 	work_end(&r->tap.work);
-	session_note_work(s, "reader", 0, &r->tap.work);
-	s->pen_held = media_held(r->tap.media);
-	s->buffers_most = media_buffers_most(r->tap.media);
-	s->media_bytes_most = media_bytes_most(r->tap.media);
-	s->ended_bytes_most = media_ended_bytes_most(r->tap.media);
+	session_note_tap(s, "reader", 0, &r->tap);
 	s->fragments_held = reassembly_fragments_held(r->joiner.reassembly);
 	s->segments_held = reassembly_segments_held(r->joiner.reassembly);
-	counters_sum(&s->total, &r->tap.counters);
 	counters_sum(&s->total, &r->signalling_counters);
 	if (rc == RC_OK && *stop)
 		rc = error_set(err, RC_FAILED, "interrupted: recorded as far as it was read");

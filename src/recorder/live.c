@@ -443,16 +443,8 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 		rc = closed;
 		*err = later;
 	}
-	for (unsigned i = 0; l->threads && i < s->threads; i++) {
-		counters_sum(&s->total, &l->threads[i].tap.counters);
-		session_note_work(s, "capture", i, &l->threads[i].tap.work);
-		if (!l->threads[i].tap.media)
-			continue;
-		s->pen_held += media_held(l->threads[i].tap.media);
-		s->buffers_most += media_buffers_most(l->threads[i].tap.media);
-		s->media_bytes_most += media_bytes_most(l->threads[i].tap.media);
-		s->ended_bytes_most += media_ended_bytes_most(l->threads[i].tap.media);
-	}
+	for (unsigned i = 0; l->threads && i < s->threads; i++)
+		session_note_tap(s, "capture", i, &l->threads[i].tap);
 	counters_sum(&s->total, &l->signalling_counters);
 	counters_sum(&s->total, &s->sources.counters);
 	session_note_work(s, "signalling", 0, &l->signalling_work);

@@ -76,6 +76,9 @@ enum rc live_run(struct session *s, const volatile int *stop, struct error *err)
 /* A thread has ended: keep what its time went into, for the report.  Once for each thread. */
 void session_note_work(struct session *s, const char *role, unsigned number, const struct work *w);
 
+/* The same of a thread that captured, with what it counted and what its media held. */
+void session_note_tap(struct session *s, const char *role, unsigned number, const struct tap *t);
+
 /* One bar on standard error: how far the files have been read. */
 void progress_draw(const struct capture *c, int64_t started_mono_ns);
 void progress_end(void);

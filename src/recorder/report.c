@@ -19,6 +19,18 @@ void session_note_work(struct session *s, const char *role, unsigned number, con
 	s->works = works;
 }
 
+void session_note_tap(struct session *s, const char *role, unsigned number, const struct tap *t)
+{
+	counters_sum(&s->total, &t->counters);
+	session_note_work(s, role, number, &t->work);
+	if (!t->media)
+		return;
+	s->pen_held += media_held(t->media);
+	s->buffers_most += media_buffers_most(t->media);
+	s->media_bytes_most += media_bytes_most(t->media);
+	s->ended_bytes_most += media_ended_bytes_most(t->media);
+}
+
 /* Seconds by stage: of the bursts that were timed where a stage is sampled. */
 static void put_work(FILE *f, const struct session_work *w, double cycle_s)
 {
