@@ -29,6 +29,14 @@ static void uncount_audio(const struct cutting *cut, uint16_t number, uint32_t p
 	count(cut->m->counters, COUNT_RTP_CUT);
 }
 
+/* What a type carries may have been told anew since its frames were counted: of some that are taken back as
+ * noise none may have been. */
+static void uncount_noise(const struct cutting *cut)
+{
+	struct stream_rare *r = rare_of(cut);
+	r->noise -= r->noise > 0;
+}
+
 static void cut_frame(void *ctx, const struct rtp_frame *f)
 {
 	const struct cutting *cut = ctx;
@@ -43,7 +51,8 @@ static void cut_frame(void *ctx, const struct rtp_frame *f)
 		count(cut->m->counters, COUNT_RTP_CUT);
 		return;
 	}
-	r->noise -= p && p->kind == PAYLOAD_NOISE;
+	if (p && p->kind == PAYLOAD_NOISE)
+		uncount_noise(cut);
 	uncount_audio(cut, (uint16_t)f->sequence, f->payload_len);
 }
 
@@ -86,7 +95,7 @@ static int64_t cut_logs(const struct cutting *cut, int64_t until_us)
 			continue;
 		if (e.arrival_us > until_us) {
 			if (e.kind == SEEN_NOISE)
-				rare_of(cut)->noise--;
+				uncount_noise(cut);
 			uncount_audio(cut, e.number, e.payload_len);
 		} else if (e.arrival_us > kept_us) {
 			kept_us = e.arrival_us;

@@ -130,6 +130,31 @@ static void comfort_noise_is_counted_and_silence_is_no_loss(void **state)
 	rig_free(r);
 }
 
+/* What was counted as audio, in the open chunk or before it, is not taken back as noise. */
+static void noise_that_was_told_anew_is_not_counted_below_none(void **state)
+{
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct talker t;
+		struct rig *r = rig_for(&t, false);
+		talk_n(r, &t, 20);
+		int64_t until = t.at_ns - 1;
+		talk_n(r, &t, 4);
+		struct media_expect anew = expectation(1, t.dst, 0, t.at_ns);
+		anew.payloads[0].kind = PAYLOAD_NOISE;
+		media_expect(r->media, &anew);
+		talk_n(r, &t, 2);
+		if (closed)
+			media_tick(r->media, t.at_ns + 2000 * MS);
+		rig_forget(r, 1, until);
+		const struct stream_record *s = record_of(r, t.ssrc);
+		assert_int_equal(s->noise, 0);
+		assert_int_equal(s->packets, 20);
+		assert_int_equal(s->cut, 6);
+		rig_free(r);
+	}
+}
+
 static void cipher_is_stored_as_it_came(void **state)
 {
 	(void)state;
@@ -442,6 +467,7 @@ int main(void)
 		cmocka_unit_test(events_that_sdp_does_not_name_are_events_still),
 		cmocka_unit_test(events_after_the_end_are_cut_with_the_rest),
 		cmocka_unit_test(comfort_noise_is_counted_and_silence_is_no_loss),
+		cmocka_unit_test(noise_that_was_told_anew_is_not_counted_below_none),
 		cmocka_unit_test(cipher_is_stored_as_it_came),
 		cmocka_unit_test(protection_is_told_by_where_it_is_sent),
 		cmocka_unit_test(keys_agreed_in_the_media_are_remarked_once),
