@@ -87,7 +87,7 @@ endif
 LOAD    := $(B)/bench/libload.a
 MADE    := $(B)/callspand.8 $(B)/callspan.yaml
 
-.PHONY: matrix fuzzers races all help check check-long units lint layers format bench bench-peer bench-soak fuzz install clean demo pcaps-update FORCE
+.PHONY: matrix fuzzers races all help check check-long units lint layers format bench bench-all bench-peer bench-soak fuzz install clean demo pcaps-update FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -205,8 +205,11 @@ fuzzers: $(FUZZERS)
 # What tests need under ThreadSanitizer.
 races: all $(patsubst %,$(B)/bench/%,$(filter generate ring,$(notdir $(BENCH)))) $(B)/e2e/callspand-stall
 
-bench: all $(BENCH) ## measure against the bare loop and print the table
+bench: all $(BENCH) ## measure against the bare loop and print the table (ten minutes; root for the part at an interface)
 	@bench/run $(B)
+
+bench-all: all $(BENCH) ## the same with every row, the vault with millions of calls too (an hour)
+	@bench/run $(B) --all
 
 bench-peer: all $(BENCH) ## the same capture by tshark, sngrep and tcpdump, where they are: the ratios
 	@bench/run $(B) --peer

@@ -22,6 +22,11 @@ class Row:
     floor: list = field(default_factory=list)
 
     @property
+    def packets(self):
+        """Of audio."""
+        return self.calls * self.waves * self.seconds * 2 * 50
+
+    @property
     def has_floor(self):
         """The floor knows neither tunnels nor TCP, and without audio there is nothing to append."""
         return not self.extra and self.seconds > 0
@@ -104,7 +109,7 @@ class Bench(Place):
 
 def bytes_needed(rows, quick):
     """The largest capture, its recording and the floor's output are there at the same time."""
-    audio = max((row.calls * row.waves * row.seconds * 2 * 50 for row in rows), default=0)
+    audio = max((row.packets for row in rows), default=0)
     return int(audio * (230 + 170 + 162) * (0.1 if quick else 1)) + (3 << 30)
 
 

@@ -232,14 +232,14 @@ class Search:
         return False
 
 
-def search(place, wire, kinds, stops, seconds):
+def search(place, wire, kinds, stops, seconds, halvings):
     """Climb in turn until each loses, or the sender can no more; then halve what is between, or try the sender's most again."""
     both = [Search(place, wire, kind, stops, seconds) for kind in kinds]
     climbing, rate = list(both), FIRST_RATE
     while climbing:
         climbing = [s for s in climbing if s.holds(rate)]
         rate *= STEP
-    for _ in range(1 if place.quick else HALVINGS):
+    for _ in range(halvings):
         for s in both:
             if not s.lost_at:
                 s.once(rate)
@@ -248,9 +248,9 @@ def search(place, wire, kinds, stops, seconds):
     return both
 
 
-def bench_wire(place, kinds, stops=False):
+def bench_wire(place, kinds, brief, stops=False):
     with Wire() as wire:
-        bare, ours = search(place, wire, kinds, stops, 1.5 if place.quick else 4)
+        bare, ours = search(place, wire, kinds, stops, 1.5 if place.quick else 2.4 if brief else 4, 1 if place.quick else HALVINGS)
     how = ", stopped for two thirds of the time" if stops else ""
     lines = [["at an interface, 1,000 calls" + how, "packets/s without loss", "CPU ns / packet", "lost at"]]
     for s in (bare, ours):
@@ -263,17 +263,20 @@ def bench_wire(place, kinds, stops=False):
     return as_table(lines) + "\n\n" + judged
 
 
-def bench_live(place):
+def bench_live(place, brief=False):
+    """All three searches; brief: the two by AF_PACKET, with shorter trials."""
     why = Wire.missing()
     if why:
         return f"live: skipped: {why}"
-    texts = [bench_wire(place, (Bare, Callspand)), bench_wire(place, (Bare, Callspand), stops=True)]
-    if not os.access(place.program("bench/floor_dpdk"), os.X_OK):
+    texts = [bench_wire(place, (Bare, Callspand), brief), bench_wire(place, (Bare, Callspand), brief, stops=True)]
+    if brief:
+        texts.append("net_af_xdp: by --all or --only live")
+    elif not os.access(place.program("bench/floor_dpdk"), os.X_OK):
         texts.append("net_af_xdp: skipped: built without DPDK")
     elif not has_af_xdp():
         texts.append("net_af_xdp: skipped: this kernel has no AF_XDP")
     else:
-        texts.append(bench_wire(place, (BareDpdk, CallspandDpdk)))
+        texts.append(bench_wire(place, (BareDpdk, CallspandDpdk), brief))
     return "\n\n".join(texts)
 
 

@@ -70,9 +70,9 @@ def bench_search(build, directory, quick):
             f"p50 {cold['p50_ms']:.1f} ms, p99 {cold['p99_ms']:.1f} ms{cached}", o["caches_dropped"] and cold["p99_ms"] < 50)
 
 
-def bench_vault(args, directory):
+def bench_vault(args, directory, wanted):
     """What misses its figure is said; figures of a --quick run mean little."""
-    if not args.only or "ingest" in args.only:
+    if wanted("ingest"):
         bench_ingest(args.build, directory, args.quick)
-    if not args.only or "search" in args.only:
+    if wanted("search"):
         bench_search(args.build, directory, args.quick)
