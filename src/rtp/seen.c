@@ -36,10 +36,21 @@ static void move_anchor(struct seen_log *l, int64_t to_us)
 	l->anchor_us = to_us;
 }
 
+static unsigned next_place(const struct seen_log *l)
+{
+	return (unsigned)(l->kinds >> NEXT_SHIFT);
+}
+
+void seen_amend(struct seen_log *l, unsigned n, enum seen_kind kind)
+{
+	for (unsigned i = 1; i <= n && i <= SEEN_MOST; i++)
+		set_kind(l, (next_place(l) - i) % SEEN_MOST, kind);
+}
+
 void seen_note(struct seen_log *l, const struct seen *s)
 {
 	int32_t offset_us;
-	unsigned at = (unsigned)(l->kinds >> NEXT_SHIFT);
+	unsigned at = next_place(l);
 
 	if (!offset_from(l->anchor_us, s->arrival_us, &offset_us)) {
 		move_anchor(l, s->arrival_us);

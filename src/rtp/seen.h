@@ -27,7 +27,7 @@ enum seen_kind {
 	SEEN_DUPLICATE,
 	SEEN_EVENT,
 	SEEN_NEW_EVENT,
-	SEEN_DROPPED,
+	SEEN_DROPPED, /* audio that found no buffer, or whose chunk was not taken */
 	SEEN_KINDS
 };
 _Static_assert(SEEN_KINDS <= 1 << SEEN_KIND_BITS, "each has a number of so many bits");
@@ -48,6 +48,9 @@ struct seen {
 
 /* Note one more; the oldest gives way.  A log of zeros is empty. */
 void seen_note(struct seen_log *l, const struct seen *s);
+
+/* The newest n of them became something else after all. */
+void seen_amend(struct seen_log *l, unsigned n, enum seen_kind kind);
 
 static inline enum seen_kind seen_kind(const struct seen_log *l, unsigned i)
 {

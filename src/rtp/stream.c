@@ -23,14 +23,15 @@
 
 /* ---- logs --------------------------------------------------------------------------------- */
 
-/* The frames of a chunk that is about to be handed over.  Events are noted as they come. */
-static void log_chunk(struct media *m, uint32_t stream)
+/* The frames of a chunk that is about to be handed over: how many were noted.  Events are noted as they come. */
+static unsigned log_chunk(struct media *m, uint32_t stream)
 {
 	const struct stream *s = &m->streams.at[stream];
 	const struct stream_rare *rare = stream_rare_of(&m->streams, stream);
 	bool events = rare->event_types[0] || rare->event_types[1];
 	struct chunk_reader r;
 	struct rtp_frame f;
+	unsigned noted = 0;
 
 	chunk_tail(&s->writer, SEEN_MOST, &r);
 	while (chunk_reader_next(&r, &f) == RC_OK) {
@@ -44,7 +45,9 @@ static void log_chunk(struct media *m, uint32_t stream)
 			&m->streams.cold[stream].closed,
 			&(struct seen){ f.arrival_us, (uint16_t)f.sequence, (uint16_t)f.payload_len,
 					p && p->kind == PAYLOAD_NOISE ? SEEN_NOISE : SEEN_AUDIO });
+		noted++;
 	}
+	return noted;
 }
 
 /* ---- the set ------------------------------------------------------------------------------ */
@@ -188,7 +191,7 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last)
 	struct stream_cold *cold = &m->streams.cold[stream];
 	uint32_t frames = s->writer.frames;
 
-	log_chunk(m, stream);
+	unsigned noted = log_chunk(m, stream);
 	struct chunk *c = chunk_close(&s->writer);
 	open_unlink(&m->streams, stream);
 	cold->closed_highest = most(cold->closed_highest, s->writer.sequence,
@@ -204,6 +207,7 @@ void stream_hand_over(struct media *m, uint32_t stream, bool last)
 	} else {
 		pool_put(m->supply.pool, c);
 		stream_rare(m, stream)->dropped += frames;
+		seen_amend(&cold->closed, noted, SEEN_DROPPED);
 		count(m->counters, COUNT_CHUNK_RING_DROP);
 		count_add(m->counters, COUNT_FRAMES_IN_DROPPED_CHUNKS, frames);
 	}

@@ -93,7 +93,9 @@ static int64_t cut_logs(const struct cutting *cut, int64_t until_us)
 		struct seen e = seen_get(&t->cold[cut->stream].closed, i);
 		if (e.kind == SEEN_FORGOTTEN)
 			continue;
-		if (e.arrival_us > until_us) {
+		if (e.arrival_us > until_us && e.kind == SEEN_DROPPED) {
+			uncount_aside(cut, &e); /* counted as lost already, so not as cut */
+		} else if (e.arrival_us > until_us) {
 			if (e.kind == SEEN_NOISE)
 				uncount_noise(cut);
 			uncount_audio(cut, e.number, e.payload_len);

@@ -123,6 +123,35 @@ static void the_figures_before_the_end_are_exact_under_loss_and_reordering(void 
 	}
 }
 
+/* Nothing is both: recorded + dropped + cut is what came. */
+static void what_was_dropped_before_it_was_known_to_be_late_is_not_cut_too(void **state)
+{
+	(void)state;
+	for (unsigned keep = 100; keep <= 110; keep += 5) {
+		struct rig *r = rig_new(rig_config());
+		struct talker t = voice(T0);
+		rig_expect(r, 1, *caller(), TRACK_CALLER, T0);
+		talk_n(r, &t, 100);
+		t.at_ns += 2000 * MS;
+		talk_n(r, &t, 10); /* a chunk of its own */
+		r->refuse = true;
+		t.at_ns += 2000 * MS;
+		talk_n(r, &t, 1);
+		r->refuse = false;
+		expect_count(r, FRAMES_IN_DROPPED_CHUNKS, 10);
+		rig_forget(r, 1, T0 + (int64_t)(keep - 1) * 20 * MS + (keep > 100 ? 2000 : 0) * MS);
+		const struct stream_record *s = record(r, 0);
+		assert_int_equal(s->packets, keep);
+		assert_int_equal(s->bytes, keep * 160);
+		assert_int_equal(s->dropped, keep - 100);
+		assert_int_equal(s->complete, keep == 100);
+		assert_int_equal(s->cut, 1);
+		assert_int_equal(r->kept_count, 100);
+		expect_count(r, RTP_CUT, 1);
+		rig_free(r);
+	}
+}
+
 static void a_stream_all_after_the_end_never_was(void **state)
 {
 	(void)state;
@@ -468,6 +497,7 @@ int main(void)
 		cmocka_unit_test(frames_after_the_end_are_cut),
 		cmocka_unit_test(frames_after_the_end_in_a_closed_chunk_are_taken_from_the_figures),
 		cmocka_unit_test(the_figures_before_the_end_are_exact_under_loss_and_reordering),
+		cmocka_unit_test(what_was_dropped_before_it_was_known_to_be_late_is_not_cut_too),
 		cmocka_unit_test(a_stream_all_after_the_end_never_was),
 		cmocka_unit_test(buffers_come_back_from_cut_streams),
 		cmocka_unit_test(media_that_moves_ends_at_the_old_endpoint),

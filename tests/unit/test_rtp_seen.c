@@ -101,6 +101,25 @@ static void takes_any_time(void **state)
 	}
 }
 
+static void the_newest_can_become_something_else(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n <= SEEN_MOST + 2; n++) {
+		struct seen_log l = { 0 };
+		for (uint16_t i = 0; i < 20; i++)
+			note(&l, T0_US + i, i);
+		seen_amend(&l, n, SEEN_DROPPED);
+		for (unsigned i = 0; i < SEEN_MOST; i++) {
+			struct seen s = seen_get(&l, i);
+			assert_int_equal(s.kind, s.number + n >= 20 ? SEEN_DROPPED : SEEN_AUDIO);
+			assert_int_equal(s.arrival_us, T0_US + s.number);
+		}
+		note(&l, T0_US + 20, 20);
+		assert_int_equal(arrival(&l, 20), T0_US + 20);
+		assert_int_equal(arrival(&l, 4), -1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +127,7 @@ int main(void)
 		cmocka_unit_test(follows_the_time_for_days),
 		cmocka_unit_test(forgets_what_is_too_far_from_the_newest),
 		cmocka_unit_test(takes_any_time),
+		cmocka_unit_test(the_newest_can_become_something_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
