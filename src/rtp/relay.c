@@ -138,9 +138,8 @@ static void note_merged(struct media *m, uint32_t leader, uint16_t number)
 /* Frames that only the copy has so far are the leader's. */
 static void hand_frames(struct media *m, uint32_t copy, uint32_t leader)
 {
-	struct stream *s = at(m, copy);
-	struct chunk kept = *s->writer.chunk;
-	struct chunk_writer w = s->writer;
+	struct chunk_writer w = at(m, copy)->writer;
+	struct chunk kept = *w.chunk;
 	struct chunk_reader r;
 	struct rtp_frame f;
 
@@ -148,16 +147,15 @@ static void hand_frames(struct media *m, uint32_t copy, uint32_t leader)
 	stream_drop_chunk(m, copy); /* first, so that the leader finds a buffer */
 	chunk_tail(&w, w.frames, &r);
 	while (chunk_reader_next(&r, &f) == RC_OK) {
-		if (pool_left(m->supply.pool) == 0) {
-			stream_rare(m, leader)->dropped++;
-			count(m->counters, COUNT_RTP_CUT);
+		bool place = pool_left(m->supply.pool) > 0;
+		if (place && stream_adopt(m, leader, &f)) {
+			note_merged(m, leader, (uint16_t)f.sequence);
 			continue;
 		}
-		note_merged(m, leader, (uint16_t)f.sequence);
-		stream_adopt(m, leader, &f);
+		stream_rare(m, leader)->dropped += !place;
+		count(m->counters, COUNT_RTP_CUT);
 	}
-	s->distinct = s->bytes = 0;
-	s->writer = (struct chunk_writer){ 0 };
+	stream_empty(m, copy);
 }
 
 /* `copy` turns out a copy of `leader`.  `like`: how their packets compare. */

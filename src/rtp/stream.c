@@ -225,6 +225,20 @@ void stream_drop_chunk(struct media *m, uint32_t stream)
 	w->chunk = NULL;
 }
 
+void stream_empty(struct media *m, uint32_t stream)
+{
+	struct stream *s = &m->streams.at[stream];
+	struct stream_rare *r = stream_rare(m, stream);
+
+	s->distinct = s->bytes = 0;
+	s->writer = (struct chunk_writer){ 0 };
+	sequence_begin(&s->now, (uint16_t)(s->now.max + 1));
+	*r = (struct stream_rare){ .mergeable = r->mergeable,
+				   .leader = r->leader,
+				   .copies = r->copies,
+				   .relay_copies = r->relay_copies };
+}
+
 void stream_tick(struct media *m, int64_t now_ns)
 {
 	struct stream_set *t = &m->streams;
@@ -394,29 +408,36 @@ static inline void note_stored(struct media *m, uint32_t stream, const struct ch
 }
 
 /* Events are digits, and these may be card numbers: only where the policy says so they are kept. */
+static bool keeps_events(const struct media *m, uint32_t stream)
+{
+	return m->expects.at[m->flows.at[m->streams.at[stream].flow].expect].keep_events;
+}
+
+static void note_event_type(struct stream_rare *r, uint8_t type)
+{
+	r->event_types[type >> 6] |= UINT64_C(1) << (type & 63);
+}
+
 static void store_event(struct media *m, uint32_t stream, const struct datagram *d,
 			struct chunk_frame *f)
 {
 	struct stream_rare *r = stream_rare(m, stream);
-	uint8_t type = f->header->payload_type;
 
-	if (!m->expects.at[m->flows.at[m->streams.at[stream].flow].expect].keep_events) {
+	if (!keeps_events(m, stream)) {
 		count(m->counters, COUNT_RTP_EVENT);
 		return;
 	}
 	measure(f, d);
-	r->event_types[type >> 6] |= UINT64_C(1) << (type & 63);
+	note_event_type(r, f->header->payload_type);
 	if (store(m, stream, f, d->ts_ns))
 		note_stored(m, stream, f, COUNT_RTP_EVENT_STORED);
 	else
 		r->dropped++;
 }
 
-/* A telephone-event packet.  All packets of one event have its timestamp (RFC 4733, 2.3). */
-static void take_event(struct media *m, uint32_t stream, const struct datagram *d,
-		       struct chunk_frame *f)
+/* All packets of one event have its timestamp (RFC 4733, 2.3). */
+static void note_event(struct media *m, uint32_t stream, const struct chunk_frame *f)
 {
-	const struct stream *s = &m->streams.at[stream];
 	struct stream_rare *r = stream_rare(m, stream);
 	uint32_t timestamp = f->header->timestamp;
 	bool known = (r->event_count > 0 && r->event_timestamps[0] == timestamp) ||
@@ -431,7 +452,15 @@ static void take_event(struct media *m, uint32_t stream, const struct datagram *
 	r->others++;
 	seen_note(&r->aside, &(struct seen){ f->arrival_us, f->header->sequence, 0,
 					     known ? SEEN_EVENT : SEEN_NEW_EVENT });
-	media_alive(m, m->expects.at[m->flows.at[s->flow].expect].call, d->ts_ns);
+}
+
+/* A telephone-event packet. */
+static void take_event(struct media *m, uint32_t stream, const struct datagram *d,
+		       struct chunk_frame *f)
+{
+	note_event(m, stream, f);
+	media_alive(m, m->expects.at[m->flows.at[m->streams.at[stream].flow].expect].call,
+		    d->ts_ns);
 	store_event(m, stream, d, f);
 }
 
@@ -525,6 +554,15 @@ static inline enum sequence_verdict number(struct media *m, uint32_t stream, uin
 	return number_unusual(m, stream, number, sequence);
 }
 
+/* Audio that found no buffer. */
+static void note_dropped(struct media *m, uint32_t stream, const struct chunk_frame *f)
+{
+	struct stream_rare *r = stream_rare(m, stream);
+	r->dropped++;
+	seen_note(&r->aside, &(struct seen){ f->arrival_us, f->header->sequence,
+					     (uint16_t)f->header->payload_len, SEEN_DROPPED });
+}
+
 void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		 const struct rtp_header *h)
 {
@@ -548,10 +586,7 @@ void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		note_timing(s, &f);
 	s->bytes += h->payload_len;
 	if (UNLIKELY(!store(m, stream, &f, d->ts_ns))) {
-		struct stream_rare *r = stream_rare(m, stream);
-		r->dropped++;
-		seen_note(&r->aside, &(struct seen){ f.arrival_us, h->sequence,
-						     (uint16_t)h->payload_len, SEEN_DROPPED });
+		note_dropped(m, stream, &f);
 		return;
 	}
 	note_stored(m, stream, &f, COUNT_RTP_STORED);
@@ -573,23 +608,34 @@ static struct rtp_header header_of(const struct stream *s, const struct rtp_fram
 				    .padding_len = f->padding_len };
 }
 
-void stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *from)
+bool stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *from)
 {
 	struct stream *s = &m->streams.at[stream];
 	struct rtp_header h = header_of(s, from);
 	struct chunk_frame f = { .arrival_us = from->arrival_us, .header = &h };
 
 	if (number(m, stream, h.sequence, &f.sequence) == SEQUENCE_DUPLICATE)
-		return;
+		return false;
 	s->distinct++;
-	if (is_event(m, stream, &h))
-		stream_rare(m, stream)->others++;
+	bool event = is_event(m, stream, &h);
+	if (event)
+		note_event(m, stream, &f);
 	else
 		s->bytes += h.payload_len;
+	if (event && !keeps_events(m, stream))
+		return false;
 	f.stored = h.extra_len + h.payload_len + h.padding_len;
 	f.wire = from->wire_len;
+	if (!store(m, stream, &f, from->arrival_us * NS_PER_US)) {
+		if (event)
+			stream_rare(m, stream)->dropped++;
+		else
+			note_dropped(m, stream, &f);
+		return false;
+	}
+	if (event)
+		note_event_type(stream_rare(m, stream), h.payload_type);
 	if (f.wire > f.stored)
 		stream_rare(m, stream)->truncated++;
-	if (!store(m, stream, &f, from->arrival_us * NS_PER_US))
-		stream_rare(m, stream)->dropped++;
+	return true;
 }

@@ -140,8 +140,8 @@ uint32_t stream_new(struct media *m, uint32_t flow, const struct rtp_header *h, 
 void stream_take(struct media *m, uint32_t stream, const struct datagram *d,
 		 const struct rtp_header *h);
 
-/* The same for a frame of another stream's open chunk, which has been counted there. */
-void stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *f);
+/* The same for a frame of another stream's open chunk, which has been counted there.  False: it is not stored here. */
+bool stream_adopt(struct media *m, uint32_t stream, const struct rtp_frame *f);
 
 /* End the first stream of its flow's list: cut what came after until_ns (INT64_MAX: nothing), hand
  * over its open chunk, send its last record, free it.  (stream_end.c) */
@@ -160,6 +160,8 @@ void stream_tick(struct media *m, int64_t now_ns);
 void stream_hand_over(struct media *m, uint32_t stream, bool last);
 /* The open chunk goes back to the pool, as if it had never been. */
 void stream_drop_chunk(struct media *m, uint32_t stream);
+/* A stream without chunks is as if none of its packets had come; what it is to other streams stays. */
+void stream_empty(struct media *m, uint32_t stream);
 void stream_send_record(struct media *m, uint32_t stream, int64_t until_us);
 /* The number of its call. */
 uint64_t stream_call(const struct media *m, const struct stream *s);

@@ -213,6 +213,83 @@ static void when_the_first_endpoint_is_forgotten_the_other_goes_on(void **state)
 	rig_free(r);
 }
 
+/* A flow that is found to be a copy, with audio and an event that the other has not brought. */
+static struct rig *copy_with_an_event(struct talker *near, struct talker *far, bool keep_events)
+{
+	struct rig *r = rig_new(rig_config());
+	struct media_expect e = expectation(1, relay_to_a(), TRACK_CALLEE, T0);
+
+	expect_all(r, PROTECTION_NONE);
+	e.keep_events = keep_events;
+	media_expect(r->media, &e);
+	e = expectation(1, b_end(), TRACK_CALLEE, T0);
+	e.keep_events = keep_events;
+	media_expect(r->media, &e);
+	caller(near, far);
+	talk_n(r, near, 10);
+	for (int i = 0; i < 10; i++)
+		talk_lost(far);
+	talk_n(r, far, 5);
+	struct talker key = *far;
+	key.type = 101;
+	key.payload = 4;
+	key.step = 0;
+	talk_n(r, &key, 6);
+	far->seq = key.seq;
+	far->at_ns = key.at_ns;
+	far->timestamp += 6 * 160;
+	for (int i = 0; i < 3; i++)
+		talk_lost(near);
+	near->at_ns = far->at_ns;
+	(void)talk(r, near); /* the second of them */
+	return r;
+}
+
+static void a_copy_whose_frames_were_handed_on_begins_anew(void **state)
+{
+	(void)state;
+	for (int keep_events = 0; keep_events < 2; keep_events++) {
+		struct talker near, far;
+		struct rig *r = copy_with_an_event(&near, &far, keep_events);
+		rig_forget_at(r, 1, relay_to_a(), near.at_ns);
+		assert_int_equal(r->records_count, 1);
+		const struct stream_record *s = record(r, 0);
+		assert_int_equal(s->packets, 15);
+		assert_int_equal(s->bytes, 15 * 160);
+		assert_int_equal(s->events, keep_events);
+		assert_int_equal(s->lost, 0);
+		assert_int_equal(s->relay_copies, 1);
+		talk_n(r, &far, 20);
+		rig_forget(r, 1, END);
+		s = record(r, 1);
+		assert_int_equal(s->packets, 20);
+		assert_int_equal(s->bytes, 20 * 160);
+		assert_int_equal(s->events, 0);
+		assert_int_equal(s->lost, 0);
+		assert_int_equal(r->kept_count, 35 + (keep_events ? 6 : 0));
+		rig_free(r);
+	}
+}
+
+static void what_a_copy_handed_on_is_cut_as_what_it_is(void **state)
+{
+	(void)state;
+	for (int keep_events = 0; keep_events < 2; keep_events++) {
+		struct talker near, far;
+		struct rig *r = copy_with_an_event(&near, &far, keep_events);
+		rig_forget(r, 1, T0 + 9 * 20 * MS);
+		const struct stream_record *s = record_of(r, SSRC);
+		assert_int_equal(s->packets, 10);
+		assert_int_equal(s->bytes, 10 * 160);
+		assert_int_equal(s->events, 0);
+		assert_int_equal(s->lost, 0);
+		assert_int_equal(s->dropped, 0);
+		assert_int_equal(r->kept_count, 10);
+		expect_count(r, RTP_CUT, 5 + (keep_events ? 6 : 0));
+		rig_free(r);
+	}
+}
+
 static void a_copy_that_begins_late_is_found(void **state)
 {
 	(void)state;
@@ -487,6 +564,8 @@ int main(void)
 		cmocka_unit_test(what_one_side_loses_comes_from_the_other),
 		cmocka_unit_test(when_the_first_flow_stops_the_other_goes_on_without_gap),
 		cmocka_unit_test(when_the_first_endpoint_is_forgotten_the_other_goes_on),
+		cmocka_unit_test(a_copy_whose_frames_were_handed_on_begins_anew),
+		cmocka_unit_test(what_a_copy_handed_on_is_cut_as_what_it_is),
 		cmocka_unit_test(a_copy_that_begins_late_is_found),
 		cmocka_unit_test(flows_that_begin_apart_are_found_when_they_overlap),
 		cmocka_unit_test(media_that_moves_is_no_copy),
