@@ -94,8 +94,10 @@ class Bench:
 
 
 def main():
-    # Under nohup the programs under test would ignore it too.
+    # Under nohup, or behind a shell's `&`, the programs under test would ignore them too.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     wanted = sys.argv[1:]
     failed = False
     for name, f in TESTS:
