@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/arrivals.h"
 #include "capture/staging.h"
 
 #define LINK_ETHERNET 1 /* DLT_EN10MB */
@@ -48,8 +49,8 @@ struct dpdk_thread {
 	struct staging staging;        /* for frames in several buffers */
 	struct capture_filter *filter; /* owned; NULL: everything */
 	uint32_t snaplen;
-	int64_t newest_ns; /* of stamps by our clock */
-	unsigned idle;     /* bursts without a frame, one after another */
+	struct arrivals arrivals; /* by our clock */
+	unsigned idle;            /* bursts without a frame, one after another */
 	uint64_t drops;
 	cpu_set_t processors;
 	bool pinned;
@@ -114,16 +115,13 @@ static int64_t stamp_of(const struct dpdk_port *p, const struct rte_mbuf *m,
 	return ns > now_ns - STAMP_TRUST_NS && ns < now_ns + STAMP_TRUST_NS ? ns : now_ns;
 }
 
-/* The frames of the burst that is held.  By our clock those of one burst stand a nanosecond apart: their order is known. */
+/* The frames of the burst that is held. */
 static int fill(struct dpdk_thread *t, const struct dpdk_port *p, struct frame *frames)
 {
 	struct ticks_rate rate = { 0 };
 	unsigned n = t->held_count, kept = 0;
-	int64_t now_ns = clock_real_ns();
+	int64_t step_ns, now_ns = arrivals_of(&t->arrivals, clock_real_ns(), n, &step_ns);
 
-	if (now_ns <= t->newest_ns)
-		now_ns = t->newest_ns + 1;
-	t->newest_ns = now_ns + (int64_t)n - 1;
 	if (p->stamp == DPDK_STAMP_TICKS && !ticks_newest(&p->ticks, &rate))
 		rate.at_ns = now_ns; /* a rate of 0: all stamps are now */
 	staging_restart(&t->staging);
@@ -139,7 +137,7 @@ static int fill(struct dpdk_thread *t, const struct dpdk_port *p, struct frame *
 		f->len = m->pkt_len < t->snaplen ? m->pkt_len : t->snaplen;
 		f->bytes = LIKELY(f->len <= m->data_len) ? rte_pktmbuf_mtod(m, const uint8_t *)
 							 : in_one_piece(t, m, f->len);
-		f->ts_ns = stamp_of(p, m, &rate, now_ns + i);
+		f->ts_ns = stamp_of(p, m, &rate, now_ns + i * step_ns);
 		f->link_type = LINK_ETHERNET;
 		f->interface_no = p->id;
 		kept += LIKELY(!t->filter) || capture_filter_passes(t->filter, f);

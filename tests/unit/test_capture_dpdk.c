@@ -83,8 +83,8 @@ static void frames_are_lent_until_the_next_burst_and_copied_nowhere(void **state
 		assert_int_equal(f[i].wire_len, 100 + i);
 		assert_int_equal(f[i].bytes[99], i);
 		assert_int_equal(f[i].link_type, 1);
-		assert_true(f[i].ts_ns >= before && f[i].ts_ns <= after + i);
-		assert_true(i == 0 || f[i].ts_ns > f[i - 1].ts_ns);
+		assert_true(f[i].ts_ns >= before && f[i].ts_ns <= after + i * NS_PER_US);
+		assert_true(i == 0 || f[i].ts_ns >= f[i - 1].ts_ns + NS_PER_US);
 	}
 	assert_int_equal(rte_mempool_in_use_count(pool), 3);
 	assert_int_equal(capture_burst(c, f, CAPTURE_BURST), 0);
