@@ -76,7 +76,8 @@ struct dpdk_port {
 	_Atomic bool open;    /* its queues may be read */
 	_Atomic bool removed; /* DPDK's interrupt thread has heard that the device is gone */
 	bool link;
-	_Atomic uint64_t outages; /* times that the port or its link was lost */
+	bool out; /* nothing can come: it or its link was lost, and has not been seen up since */
+	_Atomic uint64_t outages; /* how often that was */
 	uint64_t drops, seen;  /* the thread of queue 0: since it began; the card's last figure */
 	enum dpdk_stamp stamp; /* fixed while it is open */
 	uint64_t stamp_flag;   /* an mbuf with this flag has a time stamp, */

@@ -345,9 +345,12 @@ static bool is_there(struct dpdk_port *p, bool *link)
 	return true;
 }
 
+/* A device that comes back before its link does is out once. */
 static void note_outage(struct dpdk_port *p)
 {
-	atomic_fetch_add_explicit(&p->outages, 1, memory_order_relaxed);
+	if (!p->out)
+		atomic_fetch_add_explicit(&p->outages, 1, memory_order_relaxed);
+	p->out = true;
 }
 
 static void look_at_running(struct dpdk_port *p)
@@ -362,6 +365,7 @@ static void look_at_running(struct dpdk_port *p)
 		atomic_store(&p->open, false);
 		return;
 	}
+	p->out = p->out && !link;
 	if (link == p->link)
 		return;
 	p->link = link;
