@@ -95,11 +95,13 @@ static struct call_record *shown(const struct call *c)
 
 void judgement_tell(const struct signalling *s, const struct call *c, struct call_record *r)
 {
+	struct call_record *instead = shown(c);
+
 	tell(s, c, r);
-	if (!shown(c))
+	if (!instead)
 		return;
-	copy_times(shown(c), r);
-	*r = *shown(c);
+	copy_times(instead, r);
+	*r = *instead;
 }
 
 bool judgement_keeps(const struct call *c, const struct incoming *in)
