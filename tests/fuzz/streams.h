@@ -49,6 +49,11 @@ static inline void told_begin(struct told *t)
 {
 	struct reassembly *r = t->r;
 	int64_t now_ns = t->now_ns + 10000 * NS_PER_S;
+	if (now_ns > INT64_MAX / 2) { /* a new one, at the beginning of time */
+		reassembly_free(r);
+		r = NULL;
+		now_ns = 0;
+	}
 	if (r)
 		reassembly_tick(r, now_ns);
 	memset(t, 0, sizeof *t);
