@@ -154,10 +154,11 @@ void clean_uri_user(char *dst, size_t size, struct span uri)
 
 void clean_same(char dst[CLEAN_SAME], const char *user)
 {
-	char digits[CLEAN_MOST];
+	char digits[CLEAN_SAME];
 	size_t n = 0, len = strlen(user);
-	bool number = true;
-	for (size_t i = 0; i < len && number && n < sizeof digits; i++) {
+	/* What has to be cut is none: its beginning may look like one. */
+	bool number = len < CLEAN_SAME - 1;
+	for (size_t i = 0; i < len && number; i++) {
 		if (user[i] >= '0' && user[i] <= '9')
 			digits[n++] = user[i];
 		else

@@ -31,7 +31,7 @@ void clean_uri_user(char *dst, size_t size, struct span uri);
 struct span clean_unescape(char *room, size_t size, struct span s);
 
 /* What two spellings of one party have in common: the last nine digits of a telephone number (national and
- * international forms end alike), any other user part in lower case. */
+ * international forms end alike), any other user part in lower case, cut to what fits.  Of what it gives it gives the same. */
 #define CLEAN_SAME 64
 void clean_same(char dst[CLEAN_SAME], const char *user);
 
