@@ -384,6 +384,19 @@ __attribute__((unused)) static void talk_n(struct rig *r, struct talker *t, int 
 		(void)talk(r, t);
 }
 
+/* One event: six packets with one timestamp. */
+__attribute__((unused)) static void press(struct rig *r, struct talker *t)
+{
+	struct talker k = *t;
+	k.type = 101;
+	k.payload = 4;
+	k.step = 0;
+	talk_n(r, &k, 6);
+	t->seq = k.seq;
+	t->at_ns = k.at_ns;
+	t->timestamp += 6 * 160;
+}
+
 /* The last packet once more, or the one `back` before it. */
 __attribute__((unused)) static void talk_again(struct rig *r, const struct talker *t, int back,
 					       int64_t late_ns)

@@ -16,19 +16,6 @@ static struct rig *rig_for(struct talker *t, bool keep_events)
 	return r;
 }
 
-/* One event: six packets with one timestamp. */
-static void press(struct rig *r, struct talker *t)
-{
-	struct talker k = *t;
-	k.type = 101;
-	k.payload = 4;
-	k.step = 0;
-	talk_n(r, &k, 6);
-	t->seq = k.seq;
-	t->at_ns = k.at_ns;
-	t->timestamp += 6 * 160;
-}
-
 static void events_are_stored_only_where_they_are_kept(void **state)
 {
 	(void)state;

@@ -230,14 +230,7 @@ static struct rig *copy_with_an_event(struct talker *near, struct talker *far, b
 	for (int i = 0; i < 10; i++)
 		talk_lost(far);
 	talk_n(r, far, 5);
-	struct talker key = *far;
-	key.type = 101;
-	key.payload = 4;
-	key.step = 0;
-	talk_n(r, &key, 6);
-	far->seq = key.seq;
-	far->at_ns = key.at_ns;
-	far->timestamp += 6 * 160;
+	press(r, far);
 	for (int i = 0; i < 3; i++)
 		talk_lost(near);
 	near->at_ns = far->at_ns;
