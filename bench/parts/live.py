@@ -232,14 +232,14 @@ class Search:
         return False
 
 
-def search(place, wire, kinds, stops, seconds, halvings):
+def search(place, wire, kinds, stops, seconds):
     """Climb in turn until each loses, or the sender can no more; then halve what is between, or try the sender's most again."""
     both = [Search(place, wire, kind, stops, seconds) for kind in kinds]
     climbing, rate = list(both), FIRST_RATE
     while climbing:
         climbing = [s for s in climbing if s.holds(rate)]
         rate *= STEP
-    for _ in range(halvings):
+    for _ in range(1 if place.quick else HALVINGS):
         for s in both:
             if not s.lost_at:
                 s.once(rate)
@@ -248,9 +248,9 @@ def search(place, wire, kinds, stops, seconds, halvings):
     return both
 
 
-def bench_wire(place, kinds, brief, stops=False):
+def bench_wire(place, kinds, seconds, stops=False):
     with Wire() as wire:
-        bare, ours = search(place, wire, kinds, stops, 1.5 if place.quick else 2.4 if brief else 4, 1 if place.quick else HALVINGS)
+        bare, ours = search(place, wire, kinds, stops, seconds)
     how = ", stopped for two thirds of the time" if stops else ""
     lines = [["at an interface, 1,000 calls" + how, "packets/s without loss", "CPU ns / packet", "lost at"]]
     for s in (bare, ours):
@@ -268,7 +268,8 @@ def bench_live(place, brief=False):
     why = Wire.missing()
     if why:
         return f"live: skipped: {why}"
-    texts = [bench_wire(place, (Bare, Callspand), brief), bench_wire(place, (Bare, Callspand), brief, stops=True)]
+    seconds = 1.5 if place.quick else 2.4 if brief else 4
+    texts = [bench_wire(place, (Bare, Callspand), seconds), bench_wire(place, (Bare, Callspand), seconds, stops=True)]
     if brief:
         texts.append("net_af_xdp: by --all or --only live")
     elif not os.access(place.program("bench/floor_dpdk"), os.X_OK):
@@ -276,7 +277,7 @@ def bench_live(place, brief=False):
     elif not has_af_xdp():
         texts.append("net_af_xdp: skipped: this kernel has no AF_XDP")
     else:
-        texts.append(bench_wire(place, (BareDpdk, CallspandDpdk), brief))
+        texts.append(bench_wire(place, (BareDpdk, CallspandDpdk), seconds))
     return "\n\n".join(texts)
 
 
